@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: MIT
+"""Segments with their hidden parts, and the four ways in which their attributes are written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from xenvcpu.errors import ContextError
+
+_DPL_SHIFT = 5
+_FLAGS = (("s", 4), ("p", 7), ("avl", 8), ("l", 9), ("db", 10), ("g", 11))
+VMX_UNUSABLE = 1 << 16
+PAGE = 4096
+
+
+def _require(name: str, value: int, bits: int) -> None:
+    if not 0 <= value < 1 << bits:
+        raise ContextError(
+            f"{name} = {value:#x} does not fit {bits} bits", field=name, value=value, rule="range",
+            remedy=f"give a value from 0 to {(1 << bits) - 1:#x}",
+        )
+
+
+@dataclass(frozen=True)
+class SegmentAttributes:
+    """The attributes of a segment by name (SDM volume 3A, 3.4.5; APM volume 2, 4.7).
+
+    Attributes:
+        type: 4 bits; for code and data: accessed, writable/readable, expand-down/conforming, code.
+        s: 1 for code and data, 0 for a system segment.
+        dpl: Descriptor privilege level, 0 to 3.
+        p: Present.
+        avl: Free for software.
+        l: 64-bit code.
+        db: Default size: 32-bit code or stack.
+        g: The limit of the descriptor counts pages.
+    """
+
+    type: int = 0
+    s: int = 0
+    dpl: int = 0
+    p: int = 0
+    avl: int = 0
+    l: int = 0  # noqa: E741  (the manuals' own name)
+    db: int = 0
+    g: int = 0
+
+    def __post_init__(self) -> None:
+        _require("type", self.type, 4)
+        _require("dpl", self.dpl, 2)
+        for name, _ in _FLAGS:
+            _require(name, getattr(self, name), 1)
+
+    @classmethod
+    def from_ar(cls, ar: int) -> SegmentAttributes:
+        """From the 12-bit word of Xen (`cs_ar`, `cs_arbytes`), which is SVM's too.
+
+        Raises:
+            ContextError: A bit above 11 is set.
+        """
+        if not 0 <= ar < 1 << 12:
+            looks_vmx = 0 <= ar < 1 << 16 and not ar & 0xF00
+            hint = f"; if it is the VMX form, Xen's is {cls.from_vmx(ar).ar:#x}" if looks_vmx else ""
+            raise ContextError(
+                f"ar = {ar:#x} is not a 12-bit word", field="ar", value=ar, rule="range",
+                remedy=f"bits 12 and above must be zero{hint}",
+            )
+        return cls(ar & 0xF, dpl=ar >> _DPL_SHIFT & 3, **{name: ar >> bit & 1 for name, bit in _FLAGS})
+
+    @property
+    def ar(self) -> int:
+        """Xen's word: type, s, dpl, p in bits 0 to 7; avl, l, db, g in 8 to 11."""
+        return self.type | self.dpl << _DPL_SHIFT | sum(getattr(self, name) << bit for name, bit in _FLAGS)
+
+    @classmethod
+    def from_vmx(cls, rights: int) -> SegmentAttributes:
+        """From the VMX access rights (SDM volume 3C, 24.4.1); an unusable segment is null."""
+        return cls() if rights & VMX_UNUSABLE else cls.from_ar(rights & 0xFF | rights >> 4 & 0xF00)
+
+    @property
+    def vmx(self) -> int:
+        """The VMX access rights: avl, l, db, g in bits 12 to 15; unusable (bit 16) when null or not present."""
+        return self.ar & 0xFF | (self.ar & 0xF00) << 4 | (0 if self.p else VMX_UNUSABLE)
+
+    @classmethod
+    def from_svm(cls, attrib: int) -> SegmentAttributes:
+        """From the `attrib` of a VMCB segment (APM volume 2, 15.5.1), which is Xen's word."""
+        return cls.from_ar(attrib)
+
+    @property
+    def svm(self) -> int:
+        """The `attrib` of a VMCB segment."""
+        return self.ar
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A segment register: what software sees (the selector) and its hidden parts.
+
+    Attributes:
+        base: Linear address; 64 bits, though most interfaces carry 32.
+        limit: The last valid byte offset. Always bytes, whatever G says: flat is 0xffffffff.
+        ar: Xen's attribute word as given, not checked; `attributes` has it by name.
+        selector: Visible part; VCPUOP_initialise always loads 0.
+    """
+
+    base: int = 0
+    limit: int = 0
+    ar: int = 0
+    selector: int = 0
+
+    def __post_init__(self) -> None:
+        _require("base", self.base, 64)
+        _require("limit", self.limit, 32)
+        _require("ar", self.ar, 32)
+        _require("selector", self.selector, 32)
+
+    @property
+    def attributes(self) -> SegmentAttributes:
+        """The attributes by name.
+
+        Raises:
+            ContextError: `ar` has bits above 11.
+        """
+        return SegmentAttributes.from_ar(self.ar)
+
+    @classmethod
+    def from_descriptor(cls, descriptor: int, selector: int = 0) -> Segment:
+        """From an 8-byte GDT or LDT descriptor, its limit turned into bytes as G says."""
+        base = descriptor >> 16 & 0xFFFFFF | descriptor >> 32 & 0xFF000000
+        limit = descriptor & 0xFFFF | descriptor >> 32 & 0xF0000
+        ar = descriptor >> 40 & 0xFF | descriptor >> 44 & 0xF00
+        scaled = limit * PAGE + PAGE - 1 if ar & 0x800 else limit
+        return cls(base, scaled, ar, selector)
+
+    @property
+    def descriptor(self) -> int:
+        """The 8-byte descriptor; G says how the limit is stored there.
+
+        Raises:
+            ContextError: The base has more than 32 bits, or G does not go with the limit.
+        """
+        _require("base", self.base, 32)
+        is_paged = bool(self.ar & 0x800)
+        if is_paged and self.limit % PAGE != PAGE - 1 or not is_paged and self.limit >> 20:
+            raise ContextError(
+                f"limit {self.limit:#x} cannot stand in a descriptor with G = {int(is_paged)}", field="limit",
+                value=self.limit, rule="limit-granularity",
+                remedy="with G the low 12 bits are all ones; without, the limit has at most 20 bits",
+            )
+        limit = self.limit // PAGE if is_paged else self.limit
+        low = limit & 0xFFFF | (self.base & 0xFFFFFF) << 16
+        high = self.ar & 0xFF | (limit >> 16) << 8 | (self.ar & 0xF00) << 4 | (self.base >> 24) << 16
+        return low | high << 40
+
+
+@dataclass(frozen=True)
+class DescriptorTable:
+    """GDTR or IDTR: linear base, and the last valid byte offset."""
+
+    base: int = 0
+    limit: int = 0
+
+    def __post_init__(self) -> None:
+        _require("base", self.base, 64)
+        _require("limit", self.limit, 32)

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: MIT
+"""Every error that xenvcpu raises, all under `XenVcpuError`.
+
+Each kind also inherits from the builtin that people catch for it, and carries what
+it is about (operation, domid, vcpuid, field, value) as attributes.
+"""
+
+from __future__ import annotations
+
+import errno as _errno
+import os
+from typing import TYPE_CHECKING, Optional, Sequence
+
+if TYPE_CHECKING:
+    from xenvcpu.rules.verdict import Verdict
+
+
+class XenVcpuError(Exception):
+    """The base of all errors of xenvcpu."""
+
+
+class FormatError(XenVcpuError, ValueError):
+    """Bytes are not what they are said to be.
+
+    Attributes:
+        offset: Where in the bytes, or None.
+    """
+
+    def __init__(self, message: str, *, offset: Optional[int] = None) -> None:
+        super().__init__(message)
+        self.offset = offset
+
+
+class ContextError(XenVcpuError, ValueError):
+    """A vcpu context cannot be made, read or carried as asked.
+
+    Attributes:
+        field: The C name of the field at fault, or None.
+        value: What was given.
+        rule: The name of the rule that it breaks.
+        remedy: What to do about it.
+    """
+
+    def __init__(
+        self, message: str, *, field: Optional[str] = None, value: object = None, rule: str = "", remedy: str = ""
+    ) -> None:
+        super().__init__(f"{message}: {remedy}" if remedy else message)
+        self.field = field
+        self.value = value
+        self.rule = rule
+        self.remedy = remedy
+
+
+class ContextFileError(ContextError):
+    """A context file is wrong: the message names file, key and the nearest right name."""
+
+
+class RefusedContextError(ContextError):
+    """A context was refused by a rule before Xen was asked.
+
+    Attributes:
+        verdict: All findings.
+        vcpuid: The vcpu that it was meant for, or None.
+    """
+
+    def __init__(self, verdict: Verdict, *, vcpuid: Optional[int] = None) -> None:
+        first = verdict.findings[0]
+        where = "" if vcpuid is None else f"vcpu {vcpuid}: "
+        super().__init__(f"{where}{first.message} [{first.rule}]", field=first.field, value=first.value, rule=first.rule)
+        self.verdict = verdict
+        self.vcpuid = vcpuid
+
+
+class DomainError(XenVcpuError):
+    """A domain or vcpu is not in a state that allows what was asked.
+
+    Attributes:
+        domid: The domain, or None.
+        vcpuid: The vcpu, or None.
+    """
+
+    def __init__(self, message: str, *, domid: Optional[int] = None, vcpuid: Optional[int] = None) -> None:
+        super().__init__(message)
+        self.domid = domid
+        self.vcpuid = vcpuid
+
+
+class NoSuchDomainError(DomainError, LookupError):
+    """No domain has that domid, name or UUID."""
+
+
+class NoSuchVcpuError(DomainError, LookupError):
+    """The domain has no vcpu of that number."""
+
+
+class VcpuOnlineError(DomainError):
+    """A vcpu that is to be started is online already."""
+
+
+class LastVcpuError(DomainError):
+    """Stopping these vcpus would leave the domain without a running one."""
+
+
+class StartError(DomainError):
+    """A start failed after Xen was asked, and the domain was put back.
+
+    Attributes:
+        differences: What the read-back showed, one line each.
+        restored: True when everything stands as it was found.
+    """
+
+    def __init__(self, message: str, *, domid: int, differences: Sequence[str] = (), restored: bool = True) -> None:
+        super().__init__(message, domid=domid)
+        self.differences = tuple(differences)
+        self.restored = restored
+
+
+class HostError(XenVcpuError):
+    """This host cannot do what was asked: no library, no privilege, or a restriction."""
+
+
+class LibraryMissingError(HostError, ImportError):
+    """A Xen library, or a Python package of an extra, is not installed."""
+
+
+class RestrictedError(HostError, PermissionError):
+    """The kernel or Xen refuses this caller the interface."""
+
+
+class HypercallError(XenVcpuError, OSError):
+    """Xen, or a Xen library, refused a call.
+
+    Attributes:
+        op: The C function or hypercall operation.
+        domid: The domain, or None.
+        vcpuid: The vcpu, or None.
+        errno: Xen's errno.
+        log: What the C library logged during the call.
+        console: The lines that Xen printed on its console, where they can be read.
+        restored: Whether the domain was put back as found; None where nothing had been changed.
+    """
+
+    def __init__(
+        self, op: str, errno: int, *, domid: Optional[int] = None, vcpuid: Optional[int] = None, log: str = "",
+        hint: str = "",
+    ) -> None:
+        where = "".join(f" {name} {value}" for name, value in (("domain", domid), ("vcpu", vcpuid)) if value is not None)
+        name = _errno.errorcode.get(errno, str(errno))
+        text = f"{op}{where}: {name} ({os.strerror(errno)})"
+        super().__init__(errno, "; ".join(part for part in (text, hint, log) if part))
+        self.op = op
+        self.domid = domid
+        self.vcpuid = vcpuid
+        self.log = log
+        self.console: tuple[str, ...] = ()
+        self.restored: Optional[bool] = None
+
+    def __str__(self) -> str:
+        return str(self.args[1])
+
+
+class AlreadyInitialisedError(HypercallError, FileExistsError):
+    """VCPUOP_initialise on a vcpu that is initialised (EEXIST)."""
+
+
+class InterfaceMismatchError(HypercallError):
+    """The Xen library was built for another release than the running Xen (EACCES)."""

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: MIT
+"""What VCPUOP_initialise leaves in a vcpu, written as the CPU record a save would then show.
+
+One home for it: the dom0 encoder starts from this record, so that both interfaces
+leave the same state; the lints judge it; the model stores it.
+Source: arch_set_info_hvm_guest and hvm_set_segment_register (arch/x86/hvm, Xen 4.17).
+"""
+
+from __future__ import annotations
+
+from xenvcpu.abi import cpu_record, vcpu_hvm_context
+from xenvcpu.abi.layout import Image
+from xenvcpu.abi.vcpu_hvm_context import Mode
+from xenvcpu.rules.release import Release, Since
+
+EFER_LME, EFER_LMA = 1 << 8, 1 << 10
+CR0_PE, CR0_ET = 1 << 0, 1 << 4
+ACCESSED, BUSY = 1 << 0, 1 << 1
+AR_P, AR_L, AR_G = 1 << 7, 1 << 9, 1 << 11
+EFLAGS_MBS = 1 << 1
+EFLAGS_ALL = 0x3F7FD5
+DR6_DEFAULT, DR7_DEFAULT = 0xFFFF0FF0, 0x400
+FLAT = 0xFFFFFFFF
+
+_FORCES_ACCESSED = Since("4.7.2", "4.8.1", "4.9")
+_ONLY_IF_PRESENT = Since("4.9")
+_BUSY_ALWAYS = Since("4.23")
+_MASKS_RFLAGS = Since("4.21.1", "4.22")
+
+SEGMENTS_64B = {"cs": (FLAT, 0xA9B), "ds": (FLAT, 0xC93), "ss": (FLAT, 0xC93), "es": (FLAT, 0xC93), "tr": (0x67, 0x8B)}
+"""Limit and attributes that Xen chooses in 64B mode; bases and selectors are 0."""
+
+FRESH = cpu_record.LAYOUT.image({
+    "cr0": CR0_PE | CR0_ET, "dr6": DR6_DEFAULT, "dr7": DR7_DEFAULT, "rflags": EFLAGS_MBS,
+    **{f"{name}_limit": FLAT for name in ("cs", "ds", "es", "ss", "fs", "gs")},
+    **{f"{name}_arbytes": 0xC93 for name in ("ds", "es", "ss", "fs", "gs")},
+    "cs_arbytes": 0xC9B, "tr_arbytes": 0x8B, "tr_limit": 0xFF,
+})
+"""A vcpu as the builder leaves it (construct_vmcb; LDTR is null)."""
+
+
+def adjusted_ar(segment: str, ar: int, release: Release) -> int:
+    """The attribute word after Xen has set the accessed or busy bit, as check_segment sees it."""
+    if release not in _FORCES_ACCESSED:
+        return ar
+    is_tss = segment == "tr"
+    if ar & AR_P or release not in _ONLY_IF_PRESENT or is_tss and release in _BUSY_ALWAYS:
+        return ar | (BUSY if is_tss else ACCESSED)
+    return ar
+
+
+def loaded_ar(ar: int, limit: int) -> int:
+    """The attribute word after hvm_set_segment_register has made G follow the limit (4.9+)."""
+    return ar & ~AR_G | (AR_G if limit >> 20 else 0) if ar & AR_P else ar
+
+
+def loaded_rflags(rflags: int, release: Release) -> int:
+    """RFLAGS as VCPUOP_initialise stores it; bit 1 is set at VM entry in any case."""
+    return (rflags & EFLAGS_ALL if release in _MASKS_RFLAGS else rflags) | EFLAGS_MBS
+
+
+def _segments(context: Image, release: Release) -> dict[str, int]:
+    values: dict[str, int] = {}
+    for name in vcpu_hvm_context.SEGMENTS:
+        if context["mode"] == Mode.VCPU_HVM_MODE_64B:
+            base, (limit, ar) = 0, SEGMENTS_64B[name]
+        else:
+            base, limit = context[f"{name}_base"], context[f"{name}_limit"]
+            ar = adjusted_ar(name, context[f"{name}_ar"], release)
+        values.update({
+            f"{name}_sel": 0, f"{name}_base": base, f"{name}_limit": limit, f"{name}_arbytes": loaded_ar(ar, limit)
+        })
+    return values
+
+
+def after_initialise(context: Image, release: Release, before: Image = FRESH) -> Image:
+    """The state of a vcpu after VCPUOP_initialise with an accepted context.
+
+    Args:
+        context: An image of `struct vcpu_hvm_context`.
+        release: The running Xen.
+        before: The vcpu's state before; what the call does not touch stays as it is there.
+
+    Returns:
+        The state as a CPU record of 1032 bytes.
+    """
+    letter = "r" if context["mode"] == Mode.VCPU_HVM_MODE_64B else "e"
+    registers = {f"r{name}": context[f"{letter}{name}"] for name in "ax cx dx bx sp bp si di ip".split()}
+    efer = context["efer"]
+    return before.with_values(
+        **registers,
+        rflags=loaded_rflags(context[f"{letter}flags"], release),
+        cr0=context["cr0"], cr3=context["cr3"], cr4=context["cr4"],
+        msr_efer=efer | (EFER_LMA if efer & EFER_LME else 0),
+        **_segments(context, release),
+    )

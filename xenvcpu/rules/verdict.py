@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: MIT
+"""What a check says: findings, and the verdict that follows from them."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import Any, Optional, Tuple
+
+
+class Level(str, enum.Enum):
+    """How bad a finding is."""
+
+    REJECTED = "rejected"
+    """Xen refuses the context."""
+    FATAL = "fatal"
+    """Xen accepts it; the processor refuses, and the domain crashes."""
+    WARNING = "warning"
+    """Both accept it; it is probably not what was meant."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong with a context.
+
+    Attributes:
+        rule: The name of the rule.
+        level: How bad it is.
+        field: The C name of the field at fault, in the struct that was checked.
+        value: What the field holds.
+        message: What was given, what is needed, and how to get it.
+        errno: The name of the errno that Xen answers with; None unless rejected.
+        console: The line Xen prints for it, without prefix; None where Xen is silent.
+        source: Where the rule stands: a Xen function, or a section of the SDM or APM.
+    """
+
+    rule: str
+    level: Level
+    field: str
+    value: int
+    message: str
+    errno: Optional[str] = None
+    console: Optional[str] = None
+    source: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """The finding as the command prints it with `--json`."""
+        return {
+            "rule": self.rule, "level": self.level.value, "field": self.field, "value": hex(self.value),
+            "message": self.message,
+        }
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What Xen, and then the processor, will say to a context.
+
+    Attributes:
+        findings: In Xen's order; lints after the rules.
+        depends_on: Which features of the domain were assumed (`cr4_valid`, ...), since they were not given.
+    """
+
+    findings: Tuple[Finding, ...] = ()
+    depends_on: Tuple[str, ...] = ()
+
+    @property
+    def level(self) -> Optional[Level]:
+        """The worst level among the findings, or None."""
+        present = {finding.level for finding in self.findings}
+        return next((level for level in Level if level in present), None)
+
+    @property
+    def verdict(self) -> str:
+        """`accepted`, `rejected` or `fatal`."""
+        return self.level.value if self.level in (Level.REJECTED, Level.FATAL) else "accepted"
+
+    @property
+    def errno(self) -> Optional[str]:
+        """The name of the errno that Xen will answer with, or None."""
+        return next((finding.errno for finding in self.findings if finding.level is Level.REJECTED), None)
+
+    @property
+    def console(self) -> Tuple[str, ...]:
+        """What Xen prints: the lines of the rejecting findings, without prefix."""
+        return tuple(finding.console for finding in self.findings if finding.console is not None)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The verdict as the command prints it with `--json`."""
+        return {
+            "verdict": self.verdict, "errno": self.errno,
+            "findings": [finding.as_dict() for finding in self.findings], "depends_on": list(self.depends_on),
+        }
