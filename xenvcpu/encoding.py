@@ -159,5 +159,20 @@ def from_cpu_record(record: Image) -> VcpuContext:
     return bare.replace(**more)
 
 
+def as_context(image: Image) -> VcpuContext:
+    """The context that an image of any of the structs holds.
+
+    Raises:
+        ContextError: It cannot be a context.
+    """
+    if image.layout.name == cpu_record.LAYOUT.name:
+        return from_cpu_record(image)
+    if image.layout.name == vcpu_hvm_context.LAYOUT_32B.name:
+        return from_vcpu_hvm_context(image)
+    from xenvcpu import draft
+
+    return draft.to_context(image)
+
+
 def _segment(record: Image, name: str) -> Segment:
     return Segment(*(record[f"{name}_{part}"] for part in ("base", "limit", "arbytes", "sel")))

@@ -97,6 +97,10 @@ class VcpuOnlineError(DomainError):
     """A vcpu that is to be started is online already."""
 
 
+class VcpuDownError(DomainError):
+    """A vcpu is down, so that Xen shows no registers of it."""
+
+
 class LastVcpuError(DomainError):
     """Stopping these vcpus would leave the domain without a running one."""
 
@@ -113,6 +117,10 @@ class StartError(DomainError):
         super().__init__(message, domid=domid)
         self.differences = tuple(differences)
         self.restored = restored
+
+
+class DomainChangedError(DomainError):
+    """A domain, or one of its vcpus, is not what it was when the start was planned; nothing was touched."""
 
 
 class HostError(XenVcpuError):

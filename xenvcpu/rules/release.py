@@ -41,6 +41,14 @@ class Release:
         is_before = match[2] is not None and (match[3] or "").startswith(("-pre", "-rc", "-unstable"))
         return cls(int(match[1]), max(point - 1, 0) if is_before else point)
 
+    @classmethod
+    def from_hypervisor(cls, major: int, minor: int, extra: str) -> Release:
+        """From what XENVER_version and XENVER_extraversion (`.7`, `.4-pre`, `-unstable`) say."""
+        if major != 4:
+            return cls(NEWEST + 1)
+        match = re.match(r"\.\d+(-pre|-rc\w*)?", extra)
+        return cls.parse(f"4.{minor}{match[0] if match else ''}") if minor >= OLDEST else cls(minor)
+
     def __str__(self) -> str:
         return f"4.{self.minor}" if self.point == TIP else f"4.{self.minor}.{self.point}"
 

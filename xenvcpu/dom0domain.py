@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: MIT
+"""A domain as dom0 drives it."""
+
+from __future__ import annotations
+
+from typing import List, Optional, Sequence, Tuple
+
+from xenvcpu.abi import cpu_record
+from xenvcpu.abi.domain_info import DomainInfo
+from xenvcpu.abi.layout import Image
+from xenvcpu.abi.save_stream import Typecode
+from xenvcpu.errors import DomainError, HypercallError, LastVcpuError, NoSuchVcpuError, VcpuDownError
+from xenvcpu.execute import StartReport, execute
+from xenvcpu.plan import Plan, Render, make_plan
+from xenvcpu.ports.dom0 import Dom0Port
+from xenvcpu.rules.features import UNKNOWN, Features
+from xenvcpu.rules.release import Release
+from xenvcpu.savedstate import SavedState
+from xenvcpu.vcpustate import VcpuState, mode_name
+
+
+class Dom0Domain:
+    """A handle on one HVM or PVH domain, through the dom0 interface.
+
+    Attributes:
+        info: The domain as it was when the handle was made.
+        name: Its name in xenstore, or None.
+
+    Synchronization: not for use from two threads at once.
+    """
+
+    interface = "domctl"
+
+    def __init__(self, port: Dom0Port, info: DomainInfo, name: Optional[str]) -> None:
+        self._port = port
+        self.info = info
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"<Dom0Domain {self.domid} {self.name or ''}>"
+
+    @property
+    def domid(self) -> int:
+        """The domain's id."""
+        return self.info.domid
+
+    @property
+    def release(self) -> Release:
+        """The running Xen."""
+        return self._port.release
+
+    def state(self) -> SavedState:
+        """A full save; Xen pauses the domain while it is made.
+
+        Raises:
+            DomainError: Not an HVM or PVH domain.
+        """
+        if not self.info.is_hvm:
+            raise DomainError(
+                f"domain {self.domid} is a PV domain; only HVM and PVH domains have this interface", domid=self.domid
+            )
+        return SavedState.parse(self._port.read_context(self.domid, self._port.context_buffer(self.domid)))
+
+    def vcpus(self) -> Tuple[VcpuState, ...]:
+        """Every vcpu of the domain, with its mode and instruction pointer where it is online."""
+        state = self.state() if self.info.is_hvm else None
+        return tuple(self._vcpu(vcpuid, state) for vcpuid in range(self.info.vcpu_count))
+
+    def _vcpu(self, vcpuid: int, state: Optional[SavedState]) -> VcpuState:
+        info = self._port.vcpu(self.domid, vcpuid)
+        is_online = bool(info["online"])
+        runstate = "offline" if not is_online else "running" if info["running"] else "blocked" if info["blocked"] else "runnable"
+        record = state.record(vcpuid) if state is not None and vcpuid in state.cpu else None
+        return VcpuState(
+            vcpuid, is_online, is_online or self._port.is_initialised(self.domid, vcpuid), runstate,
+            mode=None if record is None else mode_name(record), rip=None if record is None else record["rip"],
+            cpu=info["cpu"] if is_online else None, cpu_time=info["cpu_time"],
+        )
+
+    def record(self, vcpuid: int) -> Image:
+        """The CPU record of one vcpu; only that vcpu is paused, and `tsc` is that of the last full save.
+
+        Raises:
+            NoSuchVcpuError: The domain has no such vcpu.
+            VcpuDownError: It is down: Xen keeps no record of it.
+        """
+        self._require(vcpuid)
+        try:
+            return cpu_record.decode(self._port.read_record(self.domid, Typecode.CPU, vcpuid, cpu_record.SIZE))
+        except HypercallError:
+            if self._port.vcpu(self.domid, vcpuid)["online"]:
+                raise
+        known = "initialised" if self._port.is_initialised(self.domid, vcpuid) else "not initialised"
+        raise VcpuDownError(
+            f"vcpu {vcpuid} of domain {self.domid} is down ({known}); Xen shows no registers of a vcpu that is down",
+            domid=self.domid, vcpuid=vcpuid,
+        )
+
+    def _require(self, vcpuid: int) -> None:
+        if not 0 <= vcpuid < self.info.vcpu_count:
+            raise NoSuchVcpuError(
+                f"domain {self.domid} has vcpus 0 to {self.info.vcpu_count - 1}, not {vcpuid}", domid=self.domid, vcpuid=vcpuid
+            )
+
+    def down_vcpus(self) -> Tuple[int, ...]:
+        """The vcpus that are down, in order: those that `all` means."""
+        online = self.state().cpu
+        return tuple(vcpuid for vcpuid in range(self.info.vcpu_count) if vcpuid not in online)
+
+    def plan(
+        self, vcpuids: Sequence[int], render: Render, *, features: Features = UNKNOWN, force: bool = False
+    ) -> Plan:
+        """Plan a start; nothing is touched. See `xenvcpu.plan.make_plan` for what it raises."""
+        online = self.state().online
+        return make_plan(
+            self.info, self.name, vcpuids, render, self.release, online=online, features=features, force=force
+        )
+
+    def start(
+        self, vcpuids: Sequence[int], render: Render, *, features: Features = UNKNOWN, force: bool = False
+    ) -> StartReport:
+        """Start vcpus, all in one load. The other vcpus go on as they were, paused for milliseconds.
+
+        Args:
+            vcpuids: The vcpus, each down.
+            render: What each starts with, by vcpuid.
+            features: What is known of the domain's CPU policy.
+            force: Load although a rule or lint refuses.
+
+        Raises:
+            RefusedContextError: A rule refuses a context; nothing was touched.
+            HypercallError: Xen refused; the domain was put back (`restored`).
+            StartError: Xen holds something else than was loaded; the domain was put back.
+        """
+        plan = make_plan(self.info, self.name, vcpuids, render, self.release, features=features, force=force)
+        return execute(self._port, plan)
+
+    def execute(self, plan: Plan) -> StartReport:
+        """Carry out a plan that was made before."""
+        return execute(self._port, plan)
+
+    def stop(self, vcpuids: Sequence[int], *, force: bool = False) -> Tuple[int, ...]:
+        """Take vcpus away: down and uninitialised (XEN_DOMCTL_setvcpucontext with no context).
+
+        Returns:
+            The vcpus that were online and are no more.
+
+        Raises:
+            LastVcpuError: No vcpu would be left online; `force` allows that.
+        """
+        wanted = sorted(set(vcpuids))
+        for vcpuid in wanted:
+            self._require(vcpuid)
+        online: List[int] = [n for n in range(self.info.vcpu_count) if self._port.vcpu(self.domid, n)["online"]]
+        if online and not set(online) - set(wanted) and not force:
+            raise LastVcpuError(
+                f"domain {self.domid} would be left without a running vcpu; destroy it, or use --force", domid=self.domid
+            )
+        for vcpuid in wanted:
+            self._port.reset_vcpu(self.domid, vcpuid)
+        return tuple(vcpuid for vcpuid in wanted if vcpuid in online)

@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: MIT
+"""The caller's own domain, driven from inside the guest."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any, Iterator, List, Optional, Sequence, Tuple
+
+from xenvcpu import encoding
+from xenvcpu.abi.layout import Image
+from xenvcpu.context.vcpu_context import VcpuContext
+from xenvcpu.errors import (
+    AlreadyInitialisedError, HostError, LastVcpuError, NoSuchVcpuError, RefusedContextError, VcpuOnlineError, XenVcpuError,
+)
+from xenvcpu.execute import StartReport
+from xenvcpu.plan import Render
+from xenvcpu.ports.guest import GuestPort
+from xenvcpu.rules import check
+from xenvcpu.rules.features import UNKNOWN, Features
+from xenvcpu.rules.release import Release
+from xenvcpu.rules.verdict import Verdict
+from xenvcpu.vcpustate import RUNSTATES, VcpuState
+
+_DOWN_TIMEOUT = 5.0
+
+
+@dataclass(frozen=True)
+class GuestPlan:
+    """A start from inside the guest: initialise every vcpu, then make every one run."""
+
+    contexts: Tuple[Tuple[int, Image, Verdict], ...]
+
+    def steps(self) -> List[str]:
+        """The sequence in words, one step a line."""
+        who = ", ".join(str(vcpuid) for vcpuid, _, _ in self.contexts)
+        return [f"VCPUOP_initialise for vcpu {who}", f"VCPUOP_up for vcpu {who}"]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The plan as `--dry-run --json` prints it."""
+        return {
+            "domid": None, "name": "self", "interface": "vcpuop", "steps": self.steps(),
+            "vcpus": [
+                {
+                    "vcpuid": vcpuid, **verdict.as_dict(),
+                    "vcpu_hvm_context": {field: hex(value) for field, value in image.values.items()},
+                }
+                for vcpuid, image, verdict in self.contexts
+            ],
+        }
+
+
+class GuestDomain:
+    """The domain that this program runs in, through VCPUOP.
+
+    Synchronization: not for use from two threads at once.
+    """
+
+    interface = "vcpuop"
+    name = "self"
+    domid: Optional[int] = None
+
+    def __init__(self, port: GuestPort, release: Release) -> None:
+        self._port = port
+        self.release = release
+
+    def __repr__(self) -> str:
+        return "<GuestDomain self>"
+
+    def _scan(self) -> Iterator[Tuple[int, bool]]:
+        vcpuid = 0
+        while True:
+            try:
+                is_up = self._port.is_up(vcpuid)
+            except NoSuchVcpuError:
+                return
+            yield vcpuid, is_up
+            vcpuid += 1
+
+    def vcpus(self) -> Tuple[VcpuState, ...]:
+        """Every vcpu; whether one that is down is initialised cannot be known from inside."""
+        states = []
+        for vcpuid, is_up in self._scan():
+            info = self._port.runstate(vcpuid)
+            runstate = RUNSTATES[info["state"]] if info["state"] < len(RUNSTATES) else str(info["state"])
+            states.append(VcpuState(vcpuid, is_up, True if is_up else None, runstate, cpu_time=info["time[0]"]))
+        return tuple(states)
+
+    def down_vcpus(self) -> Tuple[int, ...]:
+        """The vcpus that are down, in order."""
+        return tuple(vcpuid for vcpuid, is_up in self._scan() if not is_up)
+
+    def record(self, vcpuid: int) -> Image:
+        """Always refused: a guest cannot read registers of its vcpus.
+
+        Raises:
+            HostError: Always.
+        """
+        raise HostError(f"the registers of vcpu {vcpuid} can be read from dom0 only")
+
+    def plan(
+        self, vcpuids: Sequence[int], render: Render, *, features: Features = UNKNOWN, force: bool = False
+    ) -> GuestPlan:
+        """Plan a start; nothing is touched.
+
+        Raises:
+            NoSuchVcpuError: The domain has no such vcpu.
+            VcpuOnlineError: One of them is up.
+            RefusedContextError: Xen would refuse a context, or the domain would crash.
+            ContextError: A context has fields that VCPUOP_initialise cannot carry.
+        """
+        planned = []
+        for vcpuid in sorted(set(vcpuids)):
+            if self._port.is_up(vcpuid):
+                raise VcpuOnlineError(f"vcpu {vcpuid} is up; stop it first", vcpuid=vcpuid)
+            wanted = render(vcpuid)
+            context = wanted if isinstance(wanted, VcpuContext) else encoding.as_context(wanted)
+            image = encoding.to_vcpu_hvm_context(context)
+            verdict = check.check_context(image, self.release, features, vcpuid)
+            if verdict.verdict != "accepted" and not force:
+                raise RefusedContextError(verdict, vcpuid=vcpuid)
+            planned.append((vcpuid, image, verdict))
+        return GuestPlan(tuple(planned))
+
+    def execute(self, plan: GuestPlan) -> StartReport:
+        """Carry out a plan. All vcpus are initialised before the first one runs.
+
+        Raises:
+            AlreadyInitialisedError: A vcpu was initialised before.
+            HypercallError: Xen refused; the message says which vcpus are initialised by now.
+        """
+        done: List[int] = []
+        try:
+            for vcpuid, image, _ in plan.contexts:
+                self._port.initialise(vcpuid, image)
+                done.append(vcpuid)
+            for vcpuid, _, _ in plan.contexts:
+                self._port.up(vcpuid)
+        except XenVcpuError as error:
+            if done and not isinstance(error, AlreadyInitialisedError):
+                error.args = (*error.args[:-1], f"{error.args[-1]}; initialised by now, and still to be made up: {done}")
+            raise
+        started = tuple(vcpuid for vcpuid, _, _ in plan.contexts)
+        return StartReport(-1, started, (), None)
+
+    def start(
+        self, vcpuids: Sequence[int], render: Render, *, features: Features = UNKNOWN, force: bool = False
+    ) -> StartReport:
+        """Plan and carry out; see both for what they raise."""
+        return self.execute(self.plan(vcpuids, render, features=features, force=force))
+
+    def stop(self, vcpuids: Sequence[int], *, force: bool = False) -> Tuple[int, ...]:
+        """Make vcpus down (VCPUOP_down). They stay initialised: only dom0 or INIT makes them fresh.
+
+        Returns:
+            The vcpus that were up and are no more.
+
+        Raises:
+            LastVcpuError: The last one would go down, which powers the domain off; `force` allows that.
+        """
+        wanted = set(vcpuids)
+        up = {vcpuid for vcpuid, is_up in self._scan() if is_up}
+        if up and not up - wanted and not force:
+            raise LastVcpuError("the last vcpu that goes down powers the domain off; use --force for that")
+        for vcpuid in sorted(wanted):
+            self._port.down(vcpuid)
+        self._wait_offline(wanted & up)
+        return tuple(sorted(wanted & up))
+
+    def _wait_offline(self, vcpuids: Sequence[int] | set[int]) -> None:
+        """VCPUOP_down does not wait (trap 34): a vcpu may still run for a moment."""
+        deadline = time.monotonic() + _DOWN_TIMEOUT
+        for vcpuid in vcpuids:
+            while RUNSTATES[self._port.runstate(vcpuid)["state"]] != "offline" and time.monotonic() < deadline:
+                time.sleep(0.001)

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: MIT
+"""Where the program stands: in dom0, in a guest, or before a model of Xen."""
+
+from __future__ import annotations
+
+import uuid
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, List, Optional, Tuple, Union
+
+from xenvcpu.abi.domain_info import DomainInfo
+from xenvcpu.dom0domain import Dom0Domain
+from xenvcpu.errors import HostError, NoSuchDomainError
+from xenvcpu.guestdomain import GuestDomain
+from xenvcpu.ports.dom0 import Dom0Port
+from xenvcpu.ports.guest import GuestPort
+from xenvcpu.ports.memory import MemoryPort
+from xenvcpu.ports.xenstore import XenstorePort
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+SELF = "self"
+_HYPERVISOR_TYPE = Path("/sys/hypervisor/type")
+_CAPABILITIES = Path("/proc/xen/capabilities")
+_CONTROL = "control_d"
+KINDS = ("auto", "dom0", "guest", "model:NAME", "model:FILE")
+
+
+def detect() -> str:
+    """`dom0`, `guest`, or `none` when this machine is not under Xen."""
+    try:
+        if _HYPERVISOR_TYPE.read_text().strip() != "xen":
+            return "none"
+    except OSError:
+        return "none"
+    try:
+        return "dom0" if _CONTROL in _CAPABILITIES.read_text() else "guest"
+    except OSError:
+        return "guest"
+
+
+def open_host(spec: str = "auto") -> Host:
+    """Open a host.
+
+    Args:
+        spec: `auto`, `dom0`, `guest`, or `model:` with the name of a built-in world or a world file.
+
+    Raises:
+        HostError: This machine is not under Xen, or the spec is unknown.
+    """
+    if spec.startswith("model:"):
+        from xenvcpu.model.worlds import open_model
+
+        return Host("model", open_model(spec[len("model:") :]))
+    kind = detect() if spec == "auto" else spec
+    if kind == "none":
+        raise HostError("this machine is not under Xen; a model of it works anywhere: --host model:pvh")
+    if kind not in ("dom0", "guest"):
+        raise HostError(f"{spec!r} is not a host; choose one of {', '.join(KINDS)}")
+    from xenvcpu.libraries import Libraries
+
+    return Host(kind, Libraries())
+
+
+class Host:
+    """A host, and the handles on its libraries, each opened when first needed.
+
+    Attributes:
+        kind: `dom0`, `guest` or `model`.
+
+    Synchronization: not for use from two threads at once, nor after a fork.
+    """
+
+    def __init__(self, kind: str, libraries: Any) -> None:
+        self.kind = kind
+        self.libraries = libraries
+
+    def __enter__(self) -> Host:
+        return self
+
+    def __exit__(self, kind: Optional[type], value: Optional[BaseException], trace: Optional[TracebackType]) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Host {self.kind}>"
+
+    def close(self) -> None:
+        """Close every handle; a second time does nothing."""
+        for name in ("dom0", "guest", "memory", "xenstore"):
+            port = self.__dict__.pop(name, None)
+            if port is not None:
+                port.close()
+        self.libraries.close()
+
+    @cached_property
+    def dom0(self) -> Dom0Port:
+        """The dom0 port."""
+        return Dom0Port(self.libraries)
+
+    @cached_property
+    def guest(self) -> GuestPort:
+        """The guest port."""
+        return GuestPort(self.libraries)
+
+    @cached_property
+    def memory(self) -> MemoryPort:
+        """Memory of guests."""
+        return MemoryPort(self.libraries)
+
+    @cached_property
+    def xenstore(self) -> Optional[XenstorePort]:
+        """Names of domains; None where xenstore is out of reach."""
+        try:
+            return XenstorePort(self.libraries)
+        except HostError:
+            return None
+
+    def name(self, domid: int) -> Optional[str]:
+        """The name of a domain, where xenstore has one."""
+        return None if self.xenstore is None else self.xenstore.name(domid)
+
+    def domains(self) -> Tuple[Dom0Domain, ...]:
+        """Every domain but dom0 itself, in order of domid."""
+        found: List[DomainInfo] = []
+        while True:
+            chunk = self.dom0.domains(found[-1].domid + 1 if found else 1)
+            if not chunk:
+                return tuple(Dom0Domain(self.dom0, info, self.name(info.domid)) for info in found)
+            found += chunk
+
+    def domain(self, which: Union[str, int]) -> Union[Dom0Domain, GuestDomain]:
+        """One domain, by domid, name or UUID; `self` is the caller's own, driven from inside.
+
+        Raises:
+            NoSuchDomainError: There is none.
+        """
+        if which == SELF or self.kind == "guest":
+            if which != SELF:
+                raise HostError(f"inside a guest only its own vcpus can be driven: use `{SELF}`, not {which!r}")
+            return GuestDomain(self.guest, self.guest.read_release())
+        text = str(which)
+        if text.isdigit():
+            info = self.dom0.domain(int(text))
+            return Dom0Domain(self.dom0, info, self.name(info.domid))
+        wanted = _as_uuid(text)
+        for domain in self.domains():
+            if domain.name == text or wanted is not None and domain.info.handle == wanted:
+                return domain
+        raise NoSuchDomainError(f"there is no domain {text!r}; `xenvcpu list` shows them")
+
+
+def _as_uuid(text: str) -> Optional[uuid.UUID]:
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        return None

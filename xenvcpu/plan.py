@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: MIT
+"""What a start from dom0 will do: a pure value, made and checked before anything is touched."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Callable, List, Optional, Sequence, Tuple, Union
+
+from xenvcpu import encoding
+from xenvcpu.abi import cpu_msr, cpu_record, save_stream
+from xenvcpu.abi.domain_info import DomainInfo
+from xenvcpu.abi.layout import Image
+from xenvcpu.abi.save_stream import Record, Typecode
+from xenvcpu.context.vcpu_context import VcpuContext
+from xenvcpu.errors import DomainChangedError, NoSuchVcpuError, RefusedContextError, VcpuOnlineError
+from xenvcpu.rules import check
+from xenvcpu.rules.features import UNKNOWN, Features
+from xenvcpu.rules.release import Release
+from xenvcpu.rules.verdict import Verdict
+from xenvcpu.savedstate import SavedState, with_tsc
+
+Wanted = Union[VcpuContext, Image]
+"""What a vcpu shall start with: a context, or an image of a C struct (a CPU record is taken literally)."""
+
+Render = Callable[[int], Wanted]
+"""From a vcpuid to what that vcpu shall start with."""
+
+
+@dataclass(frozen=True)
+class NewVcpu:
+    """One vcpu that will be started.
+
+    Attributes:
+        vcpuid: Its number.
+        record: The CPU record to load; its `tsc` is filled in under the pause.
+        payload: The record as bytes.
+        msrs: The payload of a CPU_MSR record, or None.
+        verdict: What the rules say.
+    """
+
+    vcpuid: int
+    record: Image
+    payload: bytes
+    msrs: Optional[bytes]
+    verdict: Verdict
+
+    def records(self, tsc: bytes) -> Tuple[Record, ...]:
+        """The save records that start this vcpu."""
+        cpu = Record(Typecode.CPU, self.vcpuid, with_tsc(self.payload, tsc))
+        return (cpu,) if self.msrs is None else (cpu, Record(Typecode.CPU_MSR, self.vcpuid, self.msrs))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A start of any number of vcpus of one domain, in one load.
+
+    Attributes:
+        domain: The domain as it was found.
+        name: Its name, or None.
+        vcpus: What will be started, in order of vcpuid.
+    """
+
+    domain: DomainInfo
+    name: Optional[str]
+    vcpus: Tuple[NewVcpu, ...]
+
+    def stream(self, state: SavedState) -> bytes:
+        """The save stream to load.
+
+        The vcpus that are online come first, with their XSAVE state, and the new ones last:
+        Xen applies records in order, so a new record that it refuses leaves the others running.
+
+        Raises:
+            DomainChangedError: A vcpu that is to be started is online by now.
+        """
+        for vcpu in self.vcpus:
+            if vcpu.vcpuid in state.cpu:
+                raise DomainChangedError(
+                    f"vcpu {vcpu.vcpuid} of domain {self.domain.domid} is online; stop it first", domid=self.domain.domid,
+                    vcpuid=vcpu.vcpuid,
+                )
+        tsc = state.tsc
+        new = (record for vcpu in self.vcpus for record in vcpu.records(tsc))
+        return save_stream.join((state.header, *state.kept, *new, save_stream.END))
+
+    def steps(self) -> List[str]:
+        """The sequence in words, one step a line."""
+        who = ", ".join(str(vcpu.vcpuid) for vcpu in self.vcpus)
+        return [
+            f"pause domain {self.domain.domid}",
+            "read its whole save stream",
+            "compose HEADER, the CPU and CPU_XSAVE records of every online vcpu as read,"
+            f" a new CPU record for vcpu {who} with the boot vcpu's TSC, END",
+            "load that stream in one call",
+            "read it back and compare; put everything back if it differs",
+            f"unpause domain {self.domain.domid}",
+        ]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The plan as `--dry-run --json` prints it."""
+        return {
+            "domid": self.domain.domid, "name": self.name, "interface": "domctl", "steps": self.steps(),
+            "vcpus": [
+                {
+                    "vcpuid": vcpu.vcpuid, **vcpu.verdict.as_dict(),
+                    "cpu_record": {field: hex(value) for field, value in vcpu.record.values.items() if field != "tsc"},
+                }
+                for vcpu in self.vcpus
+            ],
+        }
+
+
+def make_plan(
+    domain: DomainInfo, name: Optional[str], vcpuids: Sequence[int], render: Render, release: Release, *,
+    online: Sequence[int] = (), features: Features = UNKNOWN, force: bool = False,
+) -> Plan:
+    """Plan a start.
+
+    Args:
+        domain: The domain.
+        name: Its name.
+        vcpuids: The vcpus to start.
+        render: What each starts with.
+        release: The running Xen.
+        online: The vcpus known to be online; under the pause this is looked at again.
+        features: What is known of the domain's CPU policy.
+        force: Plan it although a rule or a lint refuses: let Xen judge.
+
+    Raises:
+        NoSuchVcpuError: The domain has no such vcpu.
+        VcpuOnlineError: One of them is online.
+        RefusedContextError: Xen would refuse a context, or the domain would crash.
+        ContextError: A context cannot be encoded.
+    """
+    domid, count = domain.domid, domain.vcpu_count
+    for vcpuid in vcpuids:
+        if not 0 <= vcpuid < count:
+            raise NoSuchVcpuError(f"domain {domid} has vcpus 0 to {count - 1}, not {vcpuid}", domid=domid, vcpuid=vcpuid)
+        if vcpuid in online:
+            raise VcpuOnlineError(f"vcpu {vcpuid} of domain {domid} is online; stop it first", domid=domid, vcpuid=vcpuid)
+    return Plan(domain, name, tuple(_new_vcpu(n, render(n), release, features, force) for n in sorted(set(vcpuids))))
+
+
+def _new_vcpu(vcpuid: int, wanted: Wanted, release: Release, features: Features, force: bool) -> NewVcpu:
+    record, pairs = as_record(wanted, release)
+    verdict = check.check_record(record, release, features, vcpuid)
+    if verdict.verdict != "accepted" and not force:
+        raise RefusedContextError(verdict, vcpuid=vcpuid)
+    return NewVcpu(vcpuid, record, record.pack(), cpu_msr.encode(pairs) if pairs else None, verdict)
+
+
+def as_record(wanted: Wanted, release: Release) -> Tuple[Image, Tuple[Tuple[int, int], ...]]:
+    """The CPU record (1032 bytes) for what is wanted, and the MSRs that go beside it.
+
+    Raises:
+        ContextError: It cannot be encoded.
+    """
+    if isinstance(wanted, VcpuContext):
+        return encoding.to_cpu_record(wanted, release), wanted.msrs
+    if wanted.layout is cpu_record.LAYOUT_46:
+        longer = cpu_record.LAYOUT.image({**wanted.values, "flags": cpu_record.FPU_INITIALISED}, wanted.rest)
+        return longer, ()
+    if wanted.layout is cpu_record.LAYOUT:
+        return wanted, ()
+    return encoding.to_cpu_record(encoding.as_context(wanted), release), ()

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: MIT
+"""The dom0 port: libxenctrl, for any domain but the caller's own."""
+
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING, Any, Optional, Tuple
+
+from xenvcpu.abi import domain_info, guest_context, vcpu_info
+from xenvcpu.abi.domain_info import DomainInfo
+from xenvcpu.abi.layout import Image
+from xenvcpu.abi.xen_version import EXTRAVERSION_SIZE, XENVER_EXTRAVERSION, XENVER_VERSION
+from xenvcpu.errors import HypercallError, NoSuchDomainError
+from xenvcpu.ports.failure import cannot_open, failure
+from xenvcpu.rules.release import Release
+
+if TYPE_CHECKING:
+    from xenvcpu.libraries import Libraries
+
+_CONSOLE_SIZE = 1 << 14
+_LIST_CHUNK = 256
+
+
+class Dom0Port:
+    """An open libxenctrl handle; each method is one C call.
+
+    Synchronization: not for use from two threads at once, nor after a fork.
+    """
+
+    def __init__(self, libraries: Libraries) -> None:
+        """Open libxenctrl.
+
+        Raises:
+            LibraryMissingError: It is not installed.
+            HostError: Not under Xen, or no permission.
+        """
+        self._ffi = libraries.ffi
+        self._lib: Any = libraries.xenctrl
+        self._log = libraries.new_log()
+        self._xch: Any = self._lib.xc_interface_open(self._log.handle, self._log.handle, 0)
+        if self._xch == self._ffi.NULL:
+            raise cannot_open("xc_interface_open", self._ffi.errno, self._log.take())
+        self.release = self._read_release()
+        self._console_index = self._ffi.new("uint32_t *")
+
+    def close(self) -> None:
+        """Close the handle; a second time does nothing."""
+        if self._xch is not None:
+            xch, self._xch = self._xch, None
+            self._lib.xc_interface_close(xch)
+            self._log.close()
+
+    def __repr__(self) -> str:
+        return f"<Dom0Port {'CLOSED' if self._xch is None else f'Xen {self.release}'}>"
+
+    def _checked(self, op: str, result: int, domid: Optional[int] = None, vcpuid: Optional[int] = None) -> int:
+        """Pass a result on, or raise for -1. Called in one expression with the call, so that errno is still its own."""
+        if result < 0:
+            number = self._ffi.errno
+            raise failure(op, number, domid=domid, vcpuid=vcpuid, log=self._log.take())
+        return result
+
+    def _read_release(self) -> Release:
+        number = self._checked("xc_version", self._lib.xc_version(self._xch, XENVER_VERSION, self._ffi.NULL))
+        extra = self._ffi.new("char[]", EXTRAVERSION_SIZE)
+        self._checked("xc_version", self._lib.xc_version(self._xch, XENVER_EXTRAVERSION, extra))
+        return Release.from_hypervisor(number >> 16, number & 0xFFFF, self._ffi.string(extra).decode("ascii", "replace"))
+
+    def domains(self, first: int = 0, most: int = _LIST_CHUNK) -> Tuple[DomainInfo, ...]:
+        """The domains from `first` on, in order of domid, at most `most` (XEN_SYSCTL_getdomaininfolist)."""
+        size = domain_info.size(self.release)
+        buffer = self._ffi.new("uint8_t[]", size * most)
+        count = self._checked(
+            "xc_domain_getinfolist", self._lib.xc_domain_getinfolist(self._xch, first, most, self._ffi.cast("void *", buffer))
+        )
+        data = bytes(self._ffi.buffer(buffer, size * count))
+        return tuple(domain_info.decode(data[i * size : (i + 1) * size], self.release) for i in range(count))
+
+    def domain(self, domid: int) -> DomainInfo:
+        """One domain.
+
+        Raises:
+            NoSuchDomainError: Xen has none of that domid.
+        """
+        found = self.domains(domid, 1)
+        if not found or found[0].domid != domid:
+            raise NoSuchDomainError(f"there is no domain {domid}", domid=domid)
+        return found[0]
+
+    def vcpu(self, domid: int, vcpuid: int) -> Image:
+        """`xc_vcpuinfo_t` of one vcpu (XEN_DOMCTL_getvcpuinfo)."""
+        info = self._ffi.new("uint8_t[]", vcpu_info.LAYOUT.size)
+        self._checked(
+            "xc_vcpu_getinfo", self._lib.xc_vcpu_getinfo(self._xch, domid, vcpuid, self._ffi.cast("xc_vcpuinfo_t *", info)),
+            domid, vcpuid,
+        )
+        return vcpu_info.LAYOUT.unpack(bytes(self._ffi.buffer(info)))
+
+    def is_initialised(self, domid: int, vcpuid: int) -> bool:
+        """Whether a vcpu is initialised: XEN_DOMCTL_getvcpucontext answers ENODATA if not."""
+        context = self._ffi.new("uint8_t[]", guest_context.LAYOUT.size)
+        pointer = self._ffi.cast("vcpu_guest_context_any_t *", context)
+        try:
+            self._checked("xc_vcpu_getcontext", self._lib.xc_vcpu_getcontext(self._xch, domid, vcpuid, pointer), domid, vcpuid)
+        except HypercallError as error:
+            if error.errno == errno.ENODATA:
+                return False
+            raise
+        return True
+
+    def pause(self, domid: int) -> None:
+        """Take one pause on a domain; they are counted, up to 255."""
+        self._checked("xc_domain_pause", self._lib.xc_domain_pause(self._xch, domid), domid)
+
+    def unpause(self, domid: int) -> None:
+        """Give one pause back."""
+        self._checked("xc_domain_unpause", self._lib.xc_domain_unpause(self._xch, domid), domid)
+
+    def context_buffer(self, domid: int) -> Any:
+        """Memory for the largest save stream that this domain can have."""
+        size = self._checked(
+            "xc_domain_hvm_getcontext", self._lib.xc_domain_hvm_getcontext(self._xch, domid, self._ffi.NULL, 0), domid
+        )
+        return self._ffi.new("uint8_t[]", size)
+
+    def read_context(self, domid: int, buffer: Any) -> bytes:
+        """The domain's whole save stream (XEN_DOMCTL_gethvmcontext), through a `context_buffer`."""
+        size = self._checked(
+            "xc_domain_hvm_getcontext", self._lib.xc_domain_hvm_getcontext(self._xch, domid, buffer, len(buffer)), domid
+        )
+        return bytes(self._ffi.buffer(buffer, size))
+
+    def read_record(self, domid: int, typecode: int, instance: int, size: int) -> bytes:
+        """The payload of one save record (XEN_DOMCTL_gethvmcontext_partial); its `tsc` is stale (trap 16)."""
+        record = self._ffi.new("uint8_t[]", size)
+        self._checked(
+            "xc_domain_hvm_getcontext_partial",
+            self._lib.xc_domain_hvm_getcontext_partial(self._xch, domid, typecode, instance, record, size), domid, instance,
+        )
+        return bytes(self._ffi.buffer(record))
+
+    def load_context(self, domid: int, stream: bytes) -> None:
+        """Load a save stream (XEN_DOMCTL_sethvmcontext). Every vcpu without a CPU record in it is down afterwards."""
+        buffer = self._ffi.from_buffer("uint8_t[]", stream)
+        self._checked(
+            "xc_domain_hvm_setcontext", self._lib.xc_domain_hvm_setcontext(self._xch, domid, buffer, len(stream)), domid
+        )
+
+    def reset_vcpu(self, domid: int, vcpuid: int) -> None:
+        """Make a vcpu down and uninitialised: XEN_DOMCTL_setvcpucontext with no context."""
+        self._checked(
+            "xc_vcpu_setcontext", self._lib.xc_vcpu_setcontext(self._xch, domid, vcpuid, self._ffi.NULL), domid, vcpuid
+        )
+
+    def console(self) -> str:
+        """What Xen printed on its console since the last call (or since it booted)."""
+        text = self._ffi.new("char[]", _CONSOLE_SIZE)
+        length = self._ffi.new("unsigned int *", _CONSOLE_SIZE)
+        self._checked(
+            "xc_readconsolering", self._lib.xc_readconsolering(self._xch, text, length, 0, 1, self._console_index)
+        )
+        return bytes(self._ffi.buffer(text, length[0])).decode("utf-8", "replace")

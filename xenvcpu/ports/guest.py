@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: MIT
+"""The guest port: VCPUOP through libxencall, for the caller's own vcpus only."""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING, Any, Callable
+
+from xenvcpu.abi import vcpu_hvm_context, vcpu_info
+from xenvcpu.abi.layout import Image
+from xenvcpu.abi.xen_version import EXTRAVERSION_SIZE, XENVER_EXTRAVERSION, XENVER_VERSION
+from xenvcpu.ports.failure import cannot_open, failure
+from xenvcpu.rules.release import Release
+
+if TYPE_CHECKING:
+    from xenvcpu.libraries import Libraries
+
+HYPERVISOR_XEN_VERSION = 17
+HYPERVISOR_VCPU_OP = 24
+
+
+class VcpuOp(enum.IntEnum):
+    """The VCPUOP commands used here (xen/include/public/vcpu.h)."""
+
+    VCPUOP_initialise = 0
+    VCPUOP_up = 1
+    VCPUOP_down = 2
+    VCPUOP_is_up = 3
+    VCPUOP_get_runstate_info = 4
+
+
+class GuestPort:
+    """An open libxencall handle; each method is one hypercall.
+
+    Synchronization: not for use from two threads at once, nor after a fork.
+    """
+
+    def __init__(self, libraries: Libraries) -> None:
+        """Open libxencall.
+
+        Raises:
+            LibraryMissingError: It is not installed.
+            HostError: Not under Xen, or no permission.
+        """
+        self._ffi = libraries.ffi
+        self._lib: Any = libraries.xencall
+        self._log = libraries.new_log()
+        self._handle: Any = self._lib.xencall_open(self._log.handle, 0)
+        if self._handle == self._ffi.NULL:
+            raise cannot_open("xencall_open", self._ffi.errno, self._log.take())
+
+    def close(self) -> None:
+        """Close the handle; a second time does nothing."""
+        if self._handle is not None:
+            handle, self._handle = self._handle, None
+            self._lib.xencall_close(handle)
+            self._log.close()
+
+    def __repr__(self) -> str:
+        return f"<GuestPort {'CLOSED' if self._handle is None else 'open'}>"
+
+    def read_release(self) -> Release:
+        """The running Xen, from XENVER_version and XENVER_extraversion."""
+        op = HYPERVISOR_XEN_VERSION
+        number: int = self._lib.xencall2(self._handle, op, XENVER_VERSION, 0)
+        if number < 0:
+            raise failure("xen_version", self._ffi.errno, log=self._log.take())
+        extra = self._with_buffer(
+            bytes(EXTRAVERSION_SIZE), lambda address: self._lib.xencall2(self._handle, op, XENVER_EXTRAVERSION, address)
+        )
+        return Release.from_hypervisor(number >> 16, number & 0xFFFF, extra.rstrip(b"\0").decode("ascii", "replace"))
+
+    def _vcpu_op(self, op: VcpuOp, vcpuid: int, argument: int = 0) -> int:
+        result: int = self._lib.xencall3(self._handle, HYPERVISOR_VCPU_OP, op, vcpuid, argument)
+        if result < 0:
+            raise failure(op.name, self._ffi.errno, vcpuid=vcpuid, log=self._log.take())
+        return result
+
+    def _with_buffer(self, data: bytes, call: Callable[[int], object]) -> bytes:
+        """A hypercall with a struct at an address: passed in, and returned as Xen left it."""
+        pointer = self._lib.xencall_alloc_buffer(self._handle, len(data))
+        if pointer == self._ffi.NULL:
+            raise failure("xencall_alloc_buffer", self._ffi.errno, log=self._log.take())
+        try:
+            memory = self._ffi.buffer(pointer, len(data))
+            memory[:] = data
+            call(int(self._ffi.cast("uintptr_t", pointer)))
+            return bytes(memory)
+        finally:
+            self._lib.xencall_free_buffer(self._handle, pointer)
+
+    def initialise(self, vcpuid: int, context: Image) -> None:
+        """Give a vcpu its first state; it stays down (VCPUOP_initialise).
+
+        Raises:
+            AlreadyInitialisedError: It was initialised before.
+            HypercallError: Xen refused the context.
+        """
+        assert context.layout.size == vcpu_hvm_context.SIZE
+        self._with_buffer(context.pack(), lambda address: self._vcpu_op(VcpuOp.VCPUOP_initialise, vcpuid, address))
+
+    def up(self, vcpuid: int) -> None:
+        """Make an initialised vcpu run (VCPUOP_up)."""
+        self._vcpu_op(VcpuOp.VCPUOP_up, vcpuid)
+
+    def down(self, vcpuid: int) -> None:
+        """Stop a vcpu; the last one of a domain powers it off (VCPUOP_down)."""
+        self._vcpu_op(VcpuOp.VCPUOP_down, vcpuid)
+
+    def is_up(self, vcpuid: int) -> bool:
+        """Whether a vcpu is up (VCPUOP_is_up).
+
+        Raises:
+            NoSuchVcpuError: The domain has no vcpu of that number.
+        """
+        return self._vcpu_op(VcpuOp.VCPUOP_is_up, vcpuid) == 1
+
+    def runstate(self, vcpuid: int) -> Image:
+        """`struct vcpu_runstate_info` of a vcpu (VCPUOP_get_runstate_info)."""
+        layout = vcpu_info.RUNSTATE_LAYOUT
+        return layout.unpack(self._with_buffer(
+            bytes(layout.size), lambda address: self._vcpu_op(VcpuOp.VCPUOP_get_runstate_info, vcpuid, address)
+        ))

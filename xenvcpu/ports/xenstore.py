@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: MIT
+"""Names of domains, from xenstore."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Optional
+
+from xenvcpu.ports.failure import cannot_open
+
+if TYPE_CHECKING:
+    from xenvcpu.libraries import Libraries
+
+
+class XenstorePort:
+    """An open libxenstore handle, read only.
+
+    Synchronization: not for use from two threads at once, nor after a fork.
+    """
+
+    def __init__(self, libraries: Libraries) -> None:
+        """Open libxenstore.
+
+        Raises:
+            LibraryMissingError: It is not installed.
+            HostError: No xenstore to be reached.
+        """
+        self._ffi = libraries.ffi
+        self._libc: Any = libraries.libc
+        self._lib: Any = libraries.xenstore
+        self._handle: Any = self._lib.xs_open(0)
+        if self._handle == self._ffi.NULL:
+            raise cannot_open("xs_open", self._ffi.errno)
+
+    def close(self) -> None:
+        """Close the handle; a second time does nothing."""
+        if self._handle is not None:
+            handle, self._handle = self._handle, None
+            self._lib.xs_close(handle)
+
+    def read(self, path: str) -> Optional[str]:
+        """The value at a path, or None where there is none to be read."""
+        length = self._ffi.new("unsigned int *")
+        value = self._lib.xs_read(self._handle, 0, path.encode(), length)
+        if value == self._ffi.NULL:
+            return None
+        try:
+            return bytes(self._ffi.buffer(value, length[0])).decode("utf-8", "replace")
+        finally:
+            self._libc.free(value)
+
+    def name(self, domid: int) -> Optional[str]:
+        """The name of a domain. It comes from a tool or a guest: escape it before showing it."""
+        return self.read(f"/local/domain/{domid}/name")

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: MIT
+"""Whether Xen holds what was loaded: records as written against records as read back.
+
+Xen changes some fields on the way in, and they are compared as it keeps them: RFLAGS bit 1,
+CR0.ET, G after the limit, the reserved bits of DR6 and DR7, nothing of a segment that is not
+present. `tsc` goes on with time, and the FPU image counts only where one was given.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Callable, List, Mapping, Sequence
+
+from xenvcpu.abi import cpu_record
+from xenvcpu.abi.layout import Image
+from xenvcpu.abi.save_stream import Record
+from xenvcpu.rules import effect
+from xenvcpu.savedstate import SavedState
+
+_IGNORED = frozenset({"tsc", "msr_flags", "flags", "pad0"})
+_KEEPS: Mapping[str, Callable[[int], int]] = {
+    "rflags": lambda value: value | effect.EFLAGS_MBS,
+    "cr0": lambda value: value | effect.CR0_ET,
+    "dr6": lambda value: value & 0x1E00F,
+    "dr7": lambda value: value & 0xFFFF2BFF,
+    **{f"{name}_sel": lambda value: value & 0xFFFF for name in cpu_record.SEGMENTS},
+}
+_BEFORE_TSC = slice(cpu_record.FPU_SIZE, cpu_record.LAYOUT.fields["tsc"].offset)
+_AFTER_TSC = slice(cpu_record.LAYOUT.fields["pending_event"].offset, cpu_record.LAYOUT.fields["flags"].offset)
+_XSTATE_BV = struct.Struct("<Q")
+_XSTATE_BV_OFFSET = 24 + 512
+"""Of the XSAVE header in a CPU_XSAVE payload: three u64, then the area, whose first part is the FXSAVE image."""
+_X87_SSE = 3
+
+
+def _as_kept(record: Image, name: str) -> int:
+    value = record.values.get(name, 0)
+    if name.endswith("_arbytes"):
+        limit = record[f"{name[: -len('_arbytes')]}_limit"]
+        return effect.loaded_ar(value, limit) if value & effect.AR_P else 0
+    keep = _KEEPS.get(name)
+    return value if keep is None else keep(value)
+
+
+def record_differences(vcpuid: int, wanted: bytes, got: bytes) -> List[str]:
+    """How a CPU record that was read back differs from the one that was loaded, one line a field."""
+    before, after = cpu_record.decode(wanted), cpu_record.decode(got)
+    has_fpu = before.values.get("flags", cpu_record.FPU_INITIALISED) & cpu_record.FPU_INITIALISED
+    lines = []
+    if wanted[_BEFORE_TSC] != got[_BEFORE_TSC] or wanted[_AFTER_TSC] != got[_AFTER_TSC]:
+        lines += [
+            f"vcpu {vcpuid}: {name} is {after.values.get(name, 0):#x}, not {before[name]:#x}"
+            for name in before.values
+            if name not in _IGNORED and _as_kept(before, name) != _as_kept(after, name)
+        ]
+    if has_fpu and before.rest != after.rest:
+        lines.append(f"vcpu {vcpuid}: the FPU image is another")
+    return lines
+
+
+def _lost_components(vcpuid: int, wanted: bytes, got: bytes) -> List[str]:
+    if len(wanted) < _XSTATE_BV_OFFSET + _XSTATE_BV.size or len(got) < _XSTATE_BV_OFFSET + _XSTATE_BV.size:
+        return []
+    before, after = (_XSTATE_BV.unpack_from(payload, _XSTATE_BV_OFFSET)[0] for payload in (wanted, got))
+    lost = before & ~after & ~_X87_SSE
+    return [f"vcpu {vcpuid}: XSAVE components {lost:#x} were dropped"] if lost else []
+
+
+def differences(found: SavedState, new: Sequence[Record], after: SavedState) -> List[str]:
+    """Everything that is not as it was asked or found.
+
+    Args:
+        found: The domain before the load.
+        new: The CPU records that were added.
+        after: The domain after the load.
+    """
+    lines = []
+    for record in (*found.cpu.values(), *new):
+        got = after.cpu.get(record.instance)
+        if got is None:
+            lines.append(f"vcpu {record.instance} is not online")
+        else:
+            lines += record_differences(record.instance, record.payload, got.payload)
+    for vcpuid in found.cpu:
+        if vcpuid in found.xsave and vcpuid in after.xsave:
+            lines += _lost_components(vcpuid, found.xsave[vcpuid].payload, after.xsave[vcpuid].payload)
+    expected = {*found.cpu, *(record.instance for record in new)}
+    return lines + [f"vcpu {vcpuid} is online, though nobody asked" for vcpuid in after.cpu if vcpuid not in expected]
