@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: MIT
+"""Where a context comes from: a file, stdin or a text, in TOML or JSON; and errors that say so."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from xenvcpu.contextfile.vocabulary import MSRS, canonical
+from xenvcpu.errors import ContextFileError, LibraryMissingError
+
+MAX_SIZE = 1 << 20
+"""A larger file is no context file."""
+
+STDIN = "-"
+OVERRIDE = "--set"
+_MAX_DIGITS = 100
+
+
+@dataclass(frozen=True)
+class Source:
+    """The contents of a context file before they are understood.
+
+    Attributes:
+        name: What errors call the file.
+        data: Its keys and values, overrides included.
+        text: The file itself, to find lines in.
+        overridden: The keys that an override gave.
+    """
+
+    name: str
+    data: Mapping[str, Any]
+    text: str = ""
+    overridden: frozenset[str] = frozenset()
+
+    def where(self, key: str) -> str:
+        """The file, and the line where it is cheap to tell."""
+        if key in self.overridden:
+            return OVERRIDE
+        pattern = rf'^[ \t{{,]*"?{re.escape(key.rpartition(".")[2])}"?[ \t]*[=:]'
+        match = re.search(pattern, self.text, re.MULTILINE)
+        return self.name if match is None else f"{self.name}:{self.text.count(chr(10), 0, match.end()) + 1}"
+
+    def error(
+        self, key: str, problem: str, *, value: object = None, rule: str = "", remedy: str = ""
+    ) -> ContextFileError:
+        """An error about one key of this file."""
+        return ContextFileError(
+            f"{self.where(key)}: {key}: {problem}", field=key, value=value, rule=rule, remedy=remedy
+        )
+
+    def override(self, changes: Iterable[tuple[str, object]]) -> Source:
+        """A copy in which some keys are given anew; `msrs.0x10` reaches into the table."""
+        data, given = dict(self.data), set(self.overridden)
+        for key, value in changes:
+            table, _, index = key.partition(".")
+            given.add(key)
+            if table == MSRS and index:
+                kept = {name: old for name, old in _table(data.get(MSRS)).items() if name.lower() != index.lower()}
+                data[MSRS] = {**kept, index: value}
+                continue
+            data = {name: old for name, old in data.items() if canonical(name) != canonical(key)}
+            data[key] = value
+        return Source(self.name, data, self.text, frozenset(given))
+
+
+def _table(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def read(path: str | os.PathLike[str]) -> Source:
+    """Read a context file; `-` is stdin.
+
+    Raises:
+        ContextFileError: It cannot be read, is larger than 1 MiB, or is not TOML or JSON.
+    """
+    name = os.fspath(path)
+    shown = "<stdin>" if name == STDIN else name
+    try:
+        if name == STDIN:
+            raw = sys.stdin.buffer.read(MAX_SIZE + 1)
+        else:
+            with open(name, "rb") as file:
+                raw = file.read(MAX_SIZE + 1)
+    except OSError as exc:
+        raise ContextFileError(f"{shown}: {exc.strerror or exc}", value=name, rule="file") from exc
+    if len(raw) > MAX_SIZE:
+        raise ContextFileError(f"{shown}: larger than {MAX_SIZE} bytes", rule="file", remedy="a context file is small")
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as exc:
+        raise ContextFileError(
+            f"{shown}: not text (byte {exc.start})", rule="file", remedy="`xenvcpu decode` reads binary structs"
+        ) from exc
+    return parse(text, shown)
+
+
+def parse(text: str, name: str = "<text>") -> Source:
+    """Read a context file from its text; one that starts with a brace is JSON, any other TOML.
+
+    Raises:
+        ContextFileError: It is not what it looks like.
+    """
+    if name.endswith(".json") or text.lstrip().startswith("{"):
+        return Source(name, _json(text, name), text)
+    return Source(name, _toml(text, name), text)
+
+
+def _fail(name: str, problem: object) -> NoReturn:
+    raise ContextFileError(f"{name}: {problem}", rule="syntax")
+
+
+def _json(text: str, name: str) -> Mapping[str, Any]:
+    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
+        table = dict(items)
+        if len(table) != len(items):
+            names = [key for key, _ in items]
+            _fail(name, f"{next(key for key in names if names.count(key) > 1)} stands twice")
+        return table
+
+    def integer(digits: str) -> int:
+        return int(digits) if len(digits) <= _MAX_DIGITS else _fail(name, f"a number of {len(digits)} digits")
+
+    try:
+        data = json.loads(text, object_pairs_hook=pairs, parse_int=integer)
+    except (ValueError, RecursionError) as exc:
+        if isinstance(exc, ContextFileError):
+            raise
+        _fail(name, f"not JSON: {exc}")
+    if not isinstance(data, dict):
+        _fail(name, "a context in JSON is an object")
+    return data
+
+
+def _toml(text: str, name: str) -> Mapping[str, Any]:
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        try:
+            import tomli as tomllib
+        except ImportError as exc:
+            raise LibraryMissingError(
+                "reading TOML needs tomli before Python 3.11: pip install xenvcpu[cli], or write the file in JSON"
+            ) from exc
+    try:
+        return tomllib.loads(text)
+    except (ValueError, RecursionError) as exc:
+        _fail(name, f"not TOML: {exc}")

@@ -1,0 +1,258 @@
+# SPDX-License-Identifier: MIT
+"""A context file that was understood: a template that gives each vcpu its context."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Union
+
+from xenvcpu.abi.cpu_record import FPU_SIZE
+from xenvcpu.abi.layout import Image
+from xenvcpu.context.presets import PRESETS
+from xenvcpu.context.segment import DescriptorTable
+from xenvcpu.context.vcpu_context import VcpuContext
+from xenvcpu.contextfile import expression
+from xenvcpu.contextfile.expression import Expression
+from xenvcpu.contextfile.formats import FORMATS, Format
+from xenvcpu.contextfile.source import Source
+from xenvcpu.contextfile.vocabulary import (
+    CONTROL,
+    FPU,
+    LENGTH,
+    MODES,
+    MSRS,
+    TABLES,
+    Key,
+    canonical,
+    default_segment,
+    hint,
+    keys,
+    nearest,
+    spelled_in,
+)
+from xenvcpu.errors import ContextError
+
+SCHEMA = 1
+"""The version of what `--json` prints and context files are."""
+
+_MSR_INDEX_BITS, _MSR_BITS = 32, 64
+_MODE_BITS = 32
+Value = Union[int, Expression]
+
+
+@dataclass(frozen=True)
+class _Number:
+    """One integer of the file, with what is needed to judge it."""
+
+    key: str
+    value: Value
+    bits: int
+
+    def at(self, source: Source, vcpuid: int) -> int:
+        if isinstance(self.value, int):
+            return self.value
+        try:
+            result = self.value(vcpuid)
+        except ContextError as exc:
+            raise source.error(self.key, str(exc), value=exc.value, rule=exc.rule) from exc
+        return self.checked(source, result, f" ({self.value.text!r} for vcpu {vcpuid})")
+
+    def checked(self, source: Source, value: int, how: str = "") -> int:
+        if not 0 <= value < 1 << self.bits:
+            raise source.error(
+                self.key, f"{value:#x}{how} does not fit {self.bits} bits", value=value, rule="range",
+                remedy=f"give a value from 0 to {(1 << self.bits) - 1:#x}",
+            )
+        return value
+
+
+def _number(source: Source, key: str, value: object, bits: int) -> _Number:
+    try:
+        number = _Number(key, expression.parse(value), bits)
+    except ContextError as exc:
+        raise source.error(key, str(exc), value=exc.value, rule=exc.rule) from exc
+    if isinstance(number.value, int):
+        number.checked(source, number.value)
+    return number
+
+
+def _hex(source: Source, key: str, value: object, size: int) -> bytes:
+    try:
+        data = bytes.fromhex(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError) as exc:
+        raise source.error(key, "must be a string of hex digits", value=value, rule="type") from exc
+    if len(data) != size:
+        raise source.error(key, f"is {size} bytes ({2 * size} hex digits), got {len(data)}", value=len(data), rule="range")
+    return data
+
+
+def _choice(source: Source, key: str, known: Iterable[str]) -> str:
+    value, names = source.data[key], tuple(known)
+    if value in names:
+        return str(value)
+    close = nearest(value, names) if isinstance(value, str) else None
+    meant = f"did you mean {close}? " if close else ""
+    raise source.error(
+        key, f"{value!r} is not known", value=value, rule="choice", remedy=f"{meant}one of {', '.join(names)}"
+    )
+
+
+@dataclass(frozen=True)
+class ContextTemplate:
+    """A context file, read and checked as far as it can be without a vcpuid.
+
+    Attributes:
+        source: Where it came from.
+        description: What its author says about it.
+        format: The struct whose image it is, or None for a context.
+        base: What the file starts from: the preset, or an empty context or image.
+        numbers: Its integers.
+        blob: The FPU image, or the bytes that no field covers; None where not given.
+    """
+
+    source: Source
+    base: VcpuContext | Image
+    numbers: tuple[_Number, ...]
+    msrs: tuple[tuple[int, _Number], ...] = ()
+    blob: bytes | None = None
+    format: Format | None = None
+    description: str = ""
+
+    @property
+    def is_per_vcpu(self) -> bool:
+        """Whether a value depends on `vcpuid`."""
+        return any(isinstance(number.value, Expression) for number in (*self.numbers, *(n for _, n in self.msrs)))
+
+    def render(self, vcpuid: int) -> VcpuContext | Image:
+        """The context for one vcpu; for an image file, the image.
+
+        Raises:
+            ContextFileError: An expression fails, or its value does not fit, for this vcpu.
+        """
+        values = {number.key: number.at(self.source, vcpuid) for number in self.numbers}
+        if isinstance(self.base, Image):
+            return replace(self.base.with_values(**values), rest=self.base.rest if self.blob is None else self.blob)
+        return self._context(self.base, values, vcpuid)
+
+    def _context(self, base: VcpuContext, values: Mapping[str, int], vcpuid: int) -> VcpuContext:
+        changes: dict[str, Any] = {}
+        vocabulary = keys(base.mode)
+        for name, value in values.items():
+            key = vocabulary[name]
+            if key.part is None:
+                changes[key.field] = value
+                continue
+            held = changes.get(key.field) or getattr(base, key.field) or _fresh(base, key)
+            changes[key.field] = replace(held, **{key.part: value})
+        if self.blob is not None:
+            changes[FPU] = self.blob
+        if self.msrs:
+            changes[MSRS] = tuple((index, number.at(self.source, vcpuid)) for index, number in self.msrs)
+        return base.replace(**changes)
+
+
+def _fresh(base: VcpuContext, key: Key) -> Any:
+    return DescriptorTable() if key.field in TABLES else default_segment(base.mode, key.field)
+
+
+def understand(source: Source) -> ContextTemplate:
+    """Turn a file into a template.
+
+    Raises:
+        ContextFileError: A key or value is wrong.
+    """
+    if "schema" in source.data and source.data["schema"] not in (SCHEMA, str(SCHEMA)):
+        raise source.error(
+            "schema", f"{source.data['schema']!r} is not known", rule="schema", remedy=f"this xenvcpu reads {SCHEMA}"
+        )
+    description = source.data.get("description", "")
+    if not isinstance(description, str):
+        raise source.error("description", "must be a string", value=description, rule="type")
+    if "format" in source.data:
+        return replace(_image(source), description=description)
+    return replace(_context(source), description=description)
+
+
+def _context(source: Source) -> ContextTemplate:
+    given = {"mode": source.data.get("mode")} if "mode" in source.data else {}
+    mode = MODES[_choice(source, "mode", MODES)] if given else MODES["32B"]
+    base = VcpuContext(mode)
+    if "preset" in source.data:
+        name = _choice(source, "preset", PRESETS)
+        base = PRESETS[name]()
+        if given and base.mode is not mode:
+            raise source.error("mode", f"preset {name} is not {source.data['mode']}", rule="choice", remedy="leave it out")
+    vocabulary, blob = keys(base.mode), None
+    numbers: dict[str, _Number] = {}
+    msrs: tuple[tuple[int, _Number], ...] = ()
+    for written, value in source.data.items():
+        name = canonical(written)
+        if name in vocabulary:
+            if name in numbers:
+                raise source.error(written, f"the same as {name}, which is given too", rule="duplicate")
+            numbers[name] = replace(_number(source, written, value, vocabulary[name].bits), key=name)
+        elif name == FPU:
+            blob = _hex(source, name, value, FPU_SIZE)
+        elif name == MSRS:
+            msrs = _msrs(source, value)
+        elif name not in CONTROL:
+            raise source.error(written, "no such key", value=value, rule="unknown-key", remedy=hint(name, base.mode))
+    return ContextTemplate(source, base, tuple(numbers.values()), msrs, blob)
+
+
+def _msrs(source: Source, table: object) -> tuple[tuple[int, _Number], ...]:
+    if not isinstance(table, dict):
+        raise source.error(MSRS, 'must be a table of "index" = value', value=table, rule="type")
+    found: dict[int, _Number] = {}
+    for index, value in table.items():
+        key = f"{MSRS}.{index}"
+        number = _number(source, key, index, _MSR_INDEX_BITS).value
+        if not isinstance(number, int):
+            raise source.error(key, "the index of an MSR cannot depend on vcpuid", value=index, rule="type")
+        if number in found:
+            raise source.error(key, "this MSR is given twice", value=number, rule="duplicate")
+        found[number] = _number(source, key, value, _MSR_BITS)
+    return tuple(found.items())
+
+
+def _image(source: Source) -> ContextTemplate:
+    form = FORMATS[_choice(source, "format", FORMATS)]
+    length = _constant(source, LENGTH, form.sizes[0]) if form.rest_key == FPU else form.sizes[0]
+    if length not in form.sizes:
+        raise source.error(
+            LENGTH, f"{length} is not a length of {form.name}", value=length, rule="range",
+            remedy=f"one of {', '.join(map(str, form.sizes))}",
+        )
+    layout = form.layout(_mode(source, form), length)
+    base = layout.image()
+    numbers, blob = [], None
+    for key, value in source.data.items():
+        if key == "mode" and form.modes:
+            numbers.append(_Number(key, _mode(source, form), _MODE_BITS))
+        elif key in layout.fields:
+            numbers.append(_number(source, key, value, 8 * layout.fields[key].size))
+        elif key == form.rest_key:
+            blob = _hex(source, key, value, layout.rest_size)
+        elif key not in ("schema", "format", "description", *([LENGTH] if form.rest_key == FPU else [])):
+            close = spelled_in(key, layout.fields) or nearest(key, [*layout.fields, form.rest_key])
+            raise source.error(
+                key, f"{layout.name} has no such field", value=value, rule="unknown-key",
+                remedy=f"did you mean {close}?" if close else f"an image of {form.name} has that struct's C names only",
+            )
+    return ContextTemplate(source, base, tuple(numbers), blob=blob, format=form)
+
+
+def _mode(source: Source, form: Format) -> int:
+    value = source.data.get("mode", 0)
+    names = {name: mode for mode, name in form.modes.items()}
+    if not form.modes:
+        return 0
+    return names[value] if isinstance(value, str) and value in names else _constant(source, "mode", 0)
+
+
+def _constant(source: Source, key: str, default: int) -> int:
+    value = _number(source, key, source.data.get(key, default), _MODE_BITS).value
+    if not isinstance(value, int):
+        raise source.error(key, "cannot depend on vcpuid", value=value.text, rule="type")
+    return value

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: MIT
+"""A context or an image written as a context file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from xenvcpu.abi.layout import Image
+from xenvcpu.context.segment import Segment
+from xenvcpu.context.vcpu_context import VcpuContext
+from xenvcpu.contextfile.formats import format_of
+from xenvcpu.contextfile.template import SCHEMA
+from xenvcpu.contextfile.vocabulary import FPU, LENGTH, MODES, MSRS, keys
+
+_DECIMAL = ("schema", LENGTH)
+_TOML_BITS = 63
+
+
+def as_mapping(value: VcpuContext | Image) -> dict[str, Any]:
+    """The keys and values of the context file that holds a context or an image."""
+    return _of_image(value) if isinstance(value, Image) else _of_context(value)
+
+
+def _of_image(image: Image) -> dict[str, Any]:
+    form = format_of(image)
+    data: dict[str, Any] = {"schema": SCHEMA, "format": form.name}
+    if image.layout.size != form.sizes[0]:
+        data[LENGTH] = image.layout.size
+    data.update(image.values)
+    if "mode" in data:
+        data["mode"] = form.modes.get(image["mode"], image["mode"])
+    if any(image.rest):
+        data[form.rest_key] = image.rest.hex()
+    return data
+
+
+def _of_context(context: VcpuContext) -> dict[str, Any]:
+    data: dict[str, Any] = {"mode": next(name for name, mode in MODES.items() if mode is context.mode)}
+    for name, key in keys(context.mode).items():
+        held = getattr(context, key.field)
+        if held is None:
+            continue
+        value = held if key.part is None else getattr(held, key.part)
+        if isinstance(held, Segment) and key.part == "selector" and not value:
+            continue
+        data[name] = value
+    if context.fpu_regs is not None:
+        data[FPU] = context.fpu_regs.hex()
+    if context.msrs:
+        data[MSRS] = {hex(index): value for index, value in context.msrs}
+    return data
+
+
+def dump(value: VcpuContext | Image, style: str = "toml", comment: str = "") -> str:
+    """A context file that holds a context or an image.
+
+    Args:
+        value: What to write.
+        style: `toml` or `json`.
+        comment: Lines to put above it, in TOML.
+    """
+    data = as_mapping(value)
+    return json.dumps(hexed(data), indent=2) if style == "json" else _toml(data, comment)
+
+
+def hexed(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The same keys with integers as hex strings, since JSON readers lose bits above 53."""
+    return {key: _hexed(key, value) for key, value in data.items()}
+
+
+def _hexed(key: str, value: Any) -> Any:
+    if isinstance(value, dict):
+        return hexed(value)
+    if isinstance(value, list):
+        return [_hexed(key, item) for item in value]
+    return hex(value) if isinstance(value, int) and key not in _DECIMAL else value
+
+
+def _toml(data: Mapping[str, Any], comment: str) -> str:
+    lines = [f"# {line}".rstrip() for line in comment.splitlines()]
+    lines += [f"{_toml_key(key)} = {_toml_value(key, value)}" for key, value in data.items() if not isinstance(value, dict)]
+    for key, table in data.items():
+        if isinstance(table, dict):
+            lines += ["", f"[{key}]", *(f"{_toml_key(name)} = {_toml_value(name, value)}" for name, value in table.items())]
+    return "\n".join(lines)
+
+
+def _toml_key(key: str) -> str:
+    return key if key.replace("_", "a").isalnum() and key.isascii() else json.dumps(key)
+
+
+def _toml_value(key: str, value: Any) -> str:
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    if key in _DECIMAL:
+        return str(value)
+    # TOML promises 63 bits and a sign: what needs more goes in as an expression.
+    return hex(value) if value >> _TOML_BITS == 0 else f'"{value:#x}"'
