@@ -130,8 +130,8 @@ def walk(data: bytes) -> Iterator[tuple[int, Record]]:
         start = position + _DESCRIPTOR.size
         if length > size - start:
             raise FormatError(
-                f"save stream of {size} bytes: the record at offset {position} (typecode {typecode}, instance {instance})"
-                f" has {length} bytes, {size - start} are left", offset=position,
+                f"save stream of {size} bytes: the record at offset {position} (typecode {typecode}, instance"
+                f" {instance}) has {length} bytes, {size - start} are left", offset=position,
             )
         yield position, Record(typecode, instance, data[start : start + length])
         position = start + length
