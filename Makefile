@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: MIT
+# `make demo` and `make test` set up all that they need, in .venv.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SOURCES := $(shell find xenvcpu cbind -name '*.py' -o -name '*.h' -o -name '*.json') setup.cfg pyproject.toml
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test unit lint types lab bench clean
+
+help:
+	@echo "make demo   start the vcpus of a model guest; no Xen, no root"
+	@echo "make test   everything this machine can run, the emulated Xen host included"
+	@echo "make unit   the fast tests against the installed wheel"
+	@echo "make lint   ruff and mypy --strict"
+	@echo "make lab    the suites on a real Xen in QEMU"
+	@echo "make bench  how fast, as ratios"
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV) || { echo "python3-venv is missing: apt install python3-venv"; exit 5; }
+	$(BIN)/pip install --quiet build
+
+# The wheel, and not the checkout, is what everything below runs.
+$(VENV)/installed: $(BIN)/python $(SOURCES)
+	rm -rf dist
+	$(BIN)/python -m build --wheel --outdir dist . >$(VENV)/build.log 2>&1 || { cat $(VENV)/build.log; exit 1; }
+	$(BIN)/pip install --quiet --force-reinstall --no-deps dist/xenvcpu-*.whl
+	$(BIN)/pip install --quiet "$$(ls dist/xenvcpu-*.whl)[cli,test]"
+	touch $@
+
+demo: $(VENV)/installed
+	@PATH="$(CURDIR)/$(BIN):$$PATH" sh examples/demo.sh
+
+test: $(VENV)/installed
+	$(BIN)/python tests/everything.py
+
+unit: $(VENV)/installed
+	$(BIN)/pytest tests -q
+
+lint types: $(VENV)/installed
+	$(BIN)/python tests/everything.py lint types
+
+lab: $(VENV)/installed
+	$(BIN)/python tests/everything.py lab
+
+bench: $(VENV)/installed
+	$(BIN)/python bench/bench.py
+
+clean:
+	rm -rf $(VENV) dist build *.egg-info .pytest_cache .mypy_cache .ruff_cache .tox

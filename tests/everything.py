@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: MIT
+"""Runs every stage that this machine can run, and ends with what was skipped and why.
+
+    python tests/everything.py [STAGE...]
+
+A stage is a command; those that run pytest leave JUnit XML, from which the counts come.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree as xml
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Callable, Dict, List, Optional, Sequence
+
+ROOT = Path(__file__).resolve().parents[1]
+BIN = Path(sys.executable).parent
+OTHER_PYTHONS = ("3.9", "3.10", "3.11", "3.12", "3.13")
+CANNOT = 5
+"""The exit code of `integration.lab` for "this host cannot"."""
+
+
+@dataclass
+class Result:
+    """What one stage came to."""
+
+    stage: str
+    passed: int = 0
+    failed: int = 0
+    skipped: List[str] = field(default_factory=list)
+
+
+def junit(stage: str, path: Path, code: int) -> Result:
+    """Read pytest's own counts; a run that left none, or a bad exit code without a failure, is a failure."""
+    result = Result(stage)
+    if path.exists():
+        for case in xml.parse(path).getroot().iter("testcase"):
+            name = f"{case.get('classname')}::{case.get('name')}"
+            skip = case.find("skipped")
+            if skip is not None:
+                result.skipped.append(f"{name}: {skip.get('message')}")
+            elif case.find("failure") is not None or case.find("error") is not None:
+                result.failed += 1
+            else:
+                result.passed += 1
+    if code != 0 and not result.failed:
+        result.failed += 1
+    return result
+
+
+def run(command: Sequence[object]) -> int:
+    """Run a command in the root of the checkout, its output as it comes."""
+    print("$", *command, flush=True)
+    return subprocess.run([str(part) for part in command], cwd=ROOT).returncode
+
+
+def tool(stage: str, *command: object) -> Result:
+    """A stage that passes or fails as one."""
+    code = run(command)
+    return Result(stage, passed=int(code == 0), failed=int(code != 0))
+
+
+def suite(stage: str, *arguments: object, python: Optional[Path] = None) -> Result:
+    """A stage of pytest, run by the installed wheel's interpreter."""
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "junit.xml"
+        code = run([(python or BIN / "python").with_name("pytest"), "-q", *arguments, f"--junitxml={report}"])
+        return junit(stage, report, code)
+
+
+def wheel() -> Path:
+    """The wheel that was built."""
+    return next((ROOT / "dist").glob("xenvcpu-*-py3-none-any.whl"))
+
+
+def works(python: Optional[str]) -> bool:
+    """Whether an interpreter found on PATH really starts (a pyenv shim may not)."""
+    return python is not None and subprocess.run([python, "-c", ""], capture_output=True).returncode == 0
+
+
+def pythons() -> Result:
+    """The unit tests on every other supported Python that is here."""
+    total = Result("pythons")
+    for version in OTHER_PYTHONS:
+        if version == f"{sys.version_info[0]}.{sys.version_info[1]}":
+            continue
+        interpreter = shutil.which(f"python{version}") or newest_pyenv(version)
+        if not works(interpreter):
+            total.skipped.append(f"tests on Python {version}: no python{version} on this machine")
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            venv = Path(folder) / "venv"
+            run([interpreter, "-m", "venv", venv])
+            run([venv / "bin/pip", "install", "-q", f"{wheel()}[cli,test]"])
+            one = suite(f"python{version}", "tests", "-p", "no:cacheprovider", python=venv / "bin/python")
+        total.passed, total.failed = total.passed + one.passed, total.failed + one.failed
+        total.skipped += [f"python{version}: {line}" for line in one.skipped]
+    return total
+
+
+def newest_pyenv(version: str) -> Optional[str]:
+    """An interpreter that pyenv keeps, where there is one."""
+    found = sorted((Path.home() / ".pyenv/versions").glob(f"{version}.*/bin/python"))
+    return str(found[-1]) if found else None
+
+
+def bare() -> Result:
+    """`import xenvcpu` and a start on the model with nothing but cffi installed."""
+    with tempfile.TemporaryDirectory() as folder:
+        venv = Path(folder) / "venv"
+        run([sys.executable, "-m", "venv", venv])
+        run([venv / "bin/pip", "install", "-q", wheel()])
+        return tool("bare", venv / "bin/python", ROOT / "tests/bare.py")
+
+
+def lab() -> Result:
+    """The suites on a real Xen in QEMU."""
+    if run([sys.executable, "-m", "integration.lab", "setup"]) == CANNOT:
+        return Result("lab", skipped=["integration/ on an emulated Xen host: see `python3 -m integration.lab doctor`"])
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "junit.xml"
+        code = run([sys.executable, "-m", "integration.lab", "run", "--wheel", wheel(), "--junit", report])
+        return junit("lab", report, code)
+
+
+STAGES: Dict[str, Callable[[], Result]] = {
+    "lint": lambda: tool("lint", BIN / "ruff", "check", "."),
+    "types": lambda: tool("types", BIN / "mypy", "--strict", "xenvcpu", "cbind", "integration"),
+    "unit": lambda: suite("unit", "tests"),
+    "bare": bare,
+    "pythons": pythons,
+    "lab": lab,
+}
+
+
+def main(names: Sequence[str]) -> int:
+    """Run the stages named, or all; returns the exit code."""
+    results = []
+    for name in names or STAGES:
+        began = time.monotonic()
+        print(f"\n==== {name}", flush=True)
+        results.append(STAGES[name]())
+        print(f"==== {name}: {time.monotonic() - began:.0f} s", flush=True)
+    print("\nStage      passed  failed  skipped")
+    for result in results:
+        print(f"{result.stage:10} {result.passed:6}  {result.failed:6}  {len(result.skipped):7}")
+    reasons = [f"  {result.stage}: {line}" for result in results for line in result.skipped]
+    print("\nSkipped:" if reasons else "\nNothing was skipped.")
+    print("\n".join(reasons))
+    passed, failed = sum(result.passed for result in results), sum(result.failed for result in results)
+    print(f"\n{passed} passed, {failed} failed, {len(reasons)} skipped")
+    return int(failed > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
