@@ -6,16 +6,20 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 __version__ = "0.1.0"
 
+__all__ = [
+    "PRESETS", "DescriptorTable", "Dom0Domain", "Features", "Finding", "GuestDomain", "Host", "Level", "Mode",
+    "Release", "Segment", "SegmentAttributes", "StartReport", "VcpuContext", "VcpuState", "Verdict",
+    "check_context", "check_record", "compat32", "flat32", "long64", "open_host", "pae32", "pvh", "real16",
+]
+
 
 def __getattr__(name: str) -> Any:
-    if name.startswith("_"):
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from xenvcpu import api
-
-    if name in api.__all__:
-        return getattr(api, name)
+    # Also asked for every `from xenvcpu import SUBMODULE`, which must not load the whole interface.
+    if name in __all__:
+        return getattr(import_module("xenvcpu.api"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

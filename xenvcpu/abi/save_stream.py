@@ -146,10 +146,9 @@ def split(data: bytes) -> Stream:
         FormatError: A record is cut off, or there is no END; with the offset.
     """
     data = bytes(data)
-    records = []
-    for position, record in walk(data):
-        records.append(record)
-    return Stream(tuple(records), data[position + _DESCRIPTOR.size + len(record.payload) :])
+    records = tuple(record for _, record in walk(data))
+    end = sum(_DESCRIPTOR.size + len(record.payload) for record in records)
+    return Stream(records, data[end:])
 
 
 def join(records: Iterable[Record]) -> bytes:
