@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Callable
 
-from xenvcpu.abi import cpu_record, vcpu_hvm_context
+from xenvcpu.abi import cpu_record, draft2015, vcpu_hvm_context
 from xenvcpu.abi.layout import Image, Layout
 from xenvcpu.context.vcpu_context import VcpuContext
 from xenvcpu.contextfile.vocabulary import FPU, MODES, REST
-from xenvcpu.encoding import from_cpu_record, from_vcpu_hvm_context, to_cpu_record, to_vcpu_hvm_context
+from xenvcpu.encoding import as_context, to_cpu_record, to_vcpu_hvm_context
 from xenvcpu.errors import ContextError
 
 
@@ -26,7 +26,6 @@ class Format:
         rest_key: The key of the bytes that no integer field covers.
         layout: Its layout for a mode and a length.
         decode: Reads it from bytes.
-        to_context: The context that an image holds.
         from_context: The image that holds a context.
     """
 
@@ -36,7 +35,6 @@ class Format:
     rest_key: str
     layout: Callable[[int, int], Layout]
     decode: Callable[[bytes], Image]
-    to_context: Callable[[Image], VcpuContext]
     from_context: Callable[[VcpuContext], Image]
 
 
@@ -44,15 +42,34 @@ def _record_layout(mode: int, length: int) -> Layout:
     return cpu_record.LAYOUT if length == cpu_record.LAYOUT.size else cpu_record.LAYOUT_46
 
 
+def _to_cpu_record(context: VcpuContext) -> Image:
+    for index, value in context.msrs:
+        raise ContextError(
+            f"msrs.{index:#x} = {value:#x} has no field in a CPU record", field=f"msrs.{index:#x}", value=value,
+            rule="not-in-cpu-record", remedy="leave it out; a start from dom0 loads it beside the record",
+        )
+    return to_cpu_record(context)
+
+
+def _to_draft(context: VcpuContext) -> Image:
+    from xenvcpu.draft import from_context
+
+    return from_context(context)
+
+
 _ALL = (
     Format(
         "vcpu_hvm_context", (vcpu_hvm_context.SIZE,), {int(mode): name for name, mode in MODES.items()}, REST,
         lambda mode, length: vcpu_hvm_context.layout(mode), vcpu_hvm_context.decode,
-        from_vcpu_hvm_context, to_vcpu_hvm_context,
+        to_vcpu_hvm_context,
     ),
     Format(
         "cpu_record", (cpu_record.LAYOUT.size, cpu_record.LAYOUT_46.size), {}, FPU, _record_layout, cpu_record.decode,
-        from_cpu_record, to_cpu_record,
+        _to_cpu_record,
+    ),
+    Format(
+        draft2015.NAME, (draft2015.SIZE,), {int(mode): mode.name.rpartition("_")[2] for mode in draft2015.Mode}, REST,
+        lambda mode, length: draft2015.layout(mode), draft2015.decode, _to_draft,
     ),
 )
 
@@ -82,5 +99,5 @@ def convert(value: VcpuContext | Image, form: Format) -> Image:
         own = format_of(value)
         if own is form:
             return value
-        value = own.to_context(value)
+        value = as_context(value)
     return form.from_context(value)

@@ -73,24 +73,24 @@ def _table(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def read(path: str | os.PathLike[str]) -> Source:
+def read(path: str | os.PathLike[str], limit: int = MAX_SIZE) -> Source:
     """Read a context file; `-` is stdin.
 
     Raises:
-        ContextFileError: It cannot be read, is larger than 1 MiB, or is not TOML or JSON.
+        ContextFileError: It cannot be read, is larger than `limit`, or is not TOML or JSON.
     """
     name = os.fspath(path)
     shown = "<stdin>" if name == STDIN else name
     try:
         if name == STDIN:
-            raw = sys.stdin.buffer.read(MAX_SIZE + 1)
+            raw = sys.stdin.buffer.read(limit + 1)
         else:
             with open(name, "rb") as file:
-                raw = file.read(MAX_SIZE + 1)
+                raw = file.read(limit + 1)
     except OSError as exc:
         raise ContextFileError(f"{shown}: {exc.strerror or exc}", value=name, rule="file") from exc
-    if len(raw) > MAX_SIZE:
-        raise ContextFileError(f"{shown}: larger than {MAX_SIZE} bytes", rule="file", remedy="a context file is small")
+    if len(raw) > limit:
+        raise ContextFileError(f"{shown}: larger than {limit} bytes", rule="file", remedy="a context file is small")
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as exc:

@@ -77,12 +77,17 @@ def _number(source: Source, key: str, value: object, bits: int) -> _Number:
     return number
 
 
-def _hex(source: Source, key: str, value: object, size: int) -> bytes:
+def hex_bytes(source: Source, key: str, value: object, size: int | None = None) -> bytes:
+    """Bytes that a file gives in hex.
+
+    Raises:
+        ContextFileError: Not hex, or not `size` bytes.
+    """
     try:
         data = bytes.fromhex(value)  # type: ignore[arg-type]
     except (TypeError, ValueError) as exc:
         raise source.error(key, "must be a string of hex digits", value=value, rule="type") from exc
-    if len(data) != size:
+    if size is not None and len(data) != size:
         raise source.error(key, f"is {size} bytes ({2 * size} hex digits), got {len(data)}", value=len(data), rule="range")
     return data
 
@@ -193,7 +198,7 @@ def _context(source: Source) -> ContextTemplate:
                 raise source.error(written, f"the same as {name}, which is given too", rule="duplicate")
             numbers[name] = replace(_number(source, written, value, vocabulary[name].bits), key=name)
         elif name == FPU:
-            blob = _hex(source, name, value, FPU_SIZE)
+            blob = hex_bytes(source, name, value, FPU_SIZE)
         elif name == MSRS:
             msrs = _msrs(source, value)
         elif name not in CONTROL:
@@ -218,7 +223,7 @@ def _msrs(source: Source, table: object) -> tuple[tuple[int, _Number], ...]:
 
 def _image(source: Source) -> ContextTemplate:
     form = FORMATS[_choice(source, "format", FORMATS)]
-    length = _constant(source, LENGTH, form.sizes[0]) if form.rest_key == FPU else form.sizes[0]
+    length = constant(source, LENGTH, form.sizes[0]) if form.rest_key == FPU else form.sizes[0]
     if length not in form.sizes:
         raise source.error(
             LENGTH, f"{length} is not a length of {form.name}", value=length, rule="range",
@@ -233,7 +238,7 @@ def _image(source: Source) -> ContextTemplate:
         elif key in layout.fields:
             numbers.append(_number(source, key, value, 8 * layout.fields[key].size))
         elif key == form.rest_key:
-            blob = _hex(source, key, value, layout.rest_size)
+            blob = hex_bytes(source, key, value, layout.rest_size)
         elif key not in ("schema", "format", "description", *([LENGTH] if form.rest_key == FPU else [])):
             close = spelled_in(key, layout.fields) or nearest(key, [*layout.fields, form.rest_key])
             raise source.error(
@@ -248,11 +253,18 @@ def _mode(source: Source, form: Format) -> int:
     names = {name: mode for mode, name in form.modes.items()}
     if not form.modes:
         return 0
-    return names[value] if isinstance(value, str) and value in names else _constant(source, "mode", 0)
+    return names[value] if isinstance(value, str) and value in names else constant(source, "mode", 0)
 
 
-def _constant(source: Source, key: str, default: int) -> int:
-    value = _number(source, key, source.data.get(key, default), _MODE_BITS).value
+def constant(source: Source, key: str, default: int | None, bits: int = _MODE_BITS) -> int:
+    """An integer of a file that is the same for every vcpu.
+
+    Raises:
+        ContextFileError: Not an integer of that many bits, or it names `vcpuid`.
+    """
+    if key not in source.data and default is None:
+        raise source.error(key, "is missing", rule="missing")
+    value = _number(source, key, source.data.get(key, default), bits).value
     if not isinstance(value, int):
         raise source.error(key, "cannot depend on vcpuid", value=value.text, rule="type")
     return value

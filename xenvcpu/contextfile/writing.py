@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from xenvcpu.abi.layout import Image
@@ -61,8 +61,14 @@ def dump(value: VcpuContext | Image, style: str = "toml", comment: str = "") -> 
         style: `toml` or `json`.
         comment: Lines to put above it, in TOML.
     """
-    data = as_mapping(value)
-    return json.dumps(hexed(data), indent=2) if style == "json" else _toml(data, comment)
+    return written(as_mapping(value), style, comment)
+
+
+def written(data: Mapping[str, Any], style: str = "toml", comment: str = "") -> str:
+    """The text of a file with these keys and values."""
+    if style == "json":
+        return json.dumps(hexed(data), indent=2)
+    return "\n".join([*(f"# {line}".rstrip() for line in comment.splitlines()), *_toml(data)])
 
 
 def hexed(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -78,13 +84,14 @@ def _hexed(key: str, value: Any) -> Any:
     return hex(value) if isinstance(value, int) and key not in _DECIMAL else value
 
 
-def _toml(data: Mapping[str, Any], comment: str) -> str:
-    lines = [f"# {line}".rstrip() for line in comment.splitlines()]
-    lines += [f"{_toml_key(key)} = {_toml_value(key, value)}" for key, value in data.items() if not isinstance(value, dict)]
-    for key, table in data.items():
-        if isinstance(table, dict):
-            lines += ["", f"[{key}]", *(f"{_toml_key(name)} = {_toml_value(name, value)}" for name, value in table.items())]
-    return "\n".join(lines)
+def _toml(data: Mapping[str, Any], table: str = "") -> Iterator[str]:
+    nested = {key: value for key, value in data.items() if isinstance(value, (dict, list))}
+    yield from (f"{_toml_key(key)} = {_toml_value(key, value)}" for key, value in data.items() if key not in nested)
+    for key, value in nested.items():
+        name = f"{table}{_toml_key(key)}"
+        for item in [value] if isinstance(value, dict) else value:
+            yield from ("", f"[{name}]" if isinstance(value, dict) else f"[[{name}]]")
+            yield from _toml(item, f"{name}.")
 
 
 def _toml_key(key: str) -> str:
