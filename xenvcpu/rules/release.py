@@ -78,6 +78,26 @@ class Since:
     def __repr__(self) -> str:
         return f"Since({', '.join(map(repr, self.first))})"
 
+    @property
+    def text(self) -> str:
+        """For people: `4.8.5, 4.9.3, 4.10 and later`."""
+        return "all" if self.first == (f"4.{OLDEST}",) else f"{', '.join(self.first)} and later"
+
+
+class Until(Since):
+    """The releases before a change: the complement of `Since` with the same arguments."""
+
+    def __contains__(self, release: Release) -> bool:
+        return not super().__contains__(release)
+
+    def __repr__(self) -> str:
+        return f"Until({', '.join(map(repr, self.first))})"
+
+    @property
+    def text(self) -> str:
+        """For people: `before 4.19`."""
+        return f"before {', '.join(self.first)}"
+
 
 ALWAYS = Since(f"4.{OLDEST}")
 KNOWN = tuple(Release(minor) for minor in range(OLDEST, NEWEST + 1))

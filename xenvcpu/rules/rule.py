@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: MIT
+"""Rules as values, and how Xen walks them.
+
+A *stage* is one step of Xen's function: it stops at the first stage that fails. Within a
+stage every *chain* is evaluated, and each chain stops at its first broken rule (the
+five segments of VCPUOP_initialise are one stage of five chains; most stages have one
+chain of one rule).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Callable, Dict, Iterable, Mapping, Optional, Tuple
+
+from xenvcpu.abi.layout import Image
+from xenvcpu.rules import control
+from xenvcpu.rules.features import Features
+from xenvcpu.rules.release import ALWAYS, Release, Since
+from xenvcpu.rules.verdict import Finding, Level
+
+INTEL, AMD = "intel", "amd"
+_HARDWARE = {INTEL: "VT-x", AMD: "SVM"}
+_VALUES_32 = 1 << 32
+
+
+class Case(Dict[str, int]):
+    """The values under judgement by field name, with all that they are judged by.
+
+    Attributes:
+        image: What was given; findings name its fields and show its values.
+        release: The running Xen.
+        features: What the domain may do.
+        cr4_allowed: The CR4 bits that it may set; when unknown, all that the release knows.
+        efer_allowed: Likewise for EFER.
+        physical_bits: Width of its physical addresses; 52 when unknown.
+    """
+
+    def __init__(
+        self, values: Mapping[str, int], image: Image, release: Release, features: Features,
+        fields: Optional[Mapping[str, str]] = None,
+    ) -> None:
+        super().__init__(values)
+        self.image = image
+        self.release = release
+        self.features = features
+        self.cr4_allowed = control.allowed(features.cr4_valid, control.cr4_known(release), release)
+        self.efer_allowed = control.allowed(features.efer_valid, control.efer_known(release), release)
+        self.physical_bits = control.PHYSICAL_MOST if features.maxphysaddr is None else features.maxphysaddr
+        self._fields = fields
+
+    def field(self, name: str) -> str:
+        """The name that a judged value has in the struct that was given."""
+        return name if self._fields is None else self._fields.get(name, name)
+
+    def given(self, name: str) -> int:
+        """What the struct holds there; the judged value if it has no such field."""
+        return self.image.values.get(self.field(name), self[name])
+
+    def says(self, name: str) -> str:
+        """A field and its value for people: `cs_ar = 0xc9b`."""
+        return f"{self.field(name)} = {self.given(name):#x}"
+
+
+Predicate = Callable[[Case], bool]
+Text = Callable[[Case], str]
+
+
+def _nothing(case: Case) -> str:
+    return ""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One thing that must hold.
+
+    Attributes:
+        name: Its name; the same thing has the same name for every field that it guards.
+        fields: The fields that it looks at; a finding names the first.
+        needed: What must be.
+        remedy: How to get it.
+        broken: Whether it does not hold.
+        source: Where it stands: a Xen function, or a section of the SDM or APM.
+        level: What follows when it is broken.
+        releases: The releases in which it holds.
+        vendor: The vendor on whose processors it holds, `intel` (VT-x) or `amd` (SVM); None for both.
+        detail: What else was given, in words, put behind the first field's value.
+        console: The line that Xen prints, without prefix; None where it is silent.
+    """
+
+    name: str
+    fields: Tuple[str, ...]
+    needed: str
+    remedy: str
+    broken: Predicate
+    source: str
+    level: Level = Level.REJECTED
+    releases: Since = ALWAYS
+    vendor: Optional[str] = None
+    detail: Text = _nothing
+    console: Optional[Text] = None
+
+    @property
+    def hardware(self) -> str:
+        """`VT-x`, `SVM`, or an empty string when it holds on both."""
+        return "" if self.vendor is None else _HARDWARE[self.vendor]
+
+    def applies(self, release: Release, features: Features) -> bool:
+        """Whether it holds in a release, on the vendor's processors if that is known."""
+        return release in self.releases and (self.vendor is None or features.vendor in (None, self.vendor))
+
+    def finding(self, case: Case) -> Finding:
+        """The finding for a case that breaks the rule."""
+        first = self.fields[0]
+        where = f" ({self.hardware} only)" if self.hardware else ""
+        return Finding(
+            rule=self.name, level=self.level, field=case.field(first), value=case.given(first),
+            message=f"{case.says(first)}{self.detail(case)}: {self.needed}{where}; {self.remedy}",
+            errno="EINVAL" if self.level is Level.REJECTED else None,
+            console=None if self.console is None else self.console(case), source=self.source,
+        )
+
+
+Chain = Tuple[Rule, ...]
+Stage = Tuple[Chain, ...]
+
+
+def in_release(stages: Iterable[Stage], release: Release) -> Tuple[Stage, ...]:
+    """The stages with only the rules that a release has."""
+    kept = (tuple(tuple(rule for rule in chain if release in rule.releases) for chain in stage) for stage in stages)
+    return tuple(stage for stage in kept if any(stage))
+
+
+def judge(stage: Stage, case: Case) -> Tuple[Finding, ...]:
+    """The findings of one stage: the first broken rule of each chain."""
+    found = []
+    for chain in stage:
+        for rule in chain:
+            if rule.broken(case):
+                found.append(rule.finding(case))
+                break
+    return tuple(found)
+
+
+def first_refusal(stages: Iterable[Stage], case: Case) -> Tuple[Finding, ...]:
+    """What Xen answers: the findings of the first stage that fails."""
+    for stage in stages:
+        found = judge(stage, case)
+        if found:
+            return found
+    return ()
+
+
+def all_refusals(stages: Iterable[Stage], case: Case) -> Tuple[Finding, ...]:
+    """The findings of all stages, for the checker."""
+    return tuple(finding for stage in stages for finding in judge(stage, case))
+
+
+def single(*rules: Rule) -> Tuple[Stage, ...]:
+    """Each rule as a stage of its own."""
+    return tuple(((rule,),) for rule in rules)
+
+
+def hex_c(value: int, width: int = 0) -> str:
+    """A number as Xen's printk writes it with `%#lx` or `%#016lx`: zero has no 0x."""
+    return f"{value:#0{width}x}" if value else f"{value:0{max(width, 1)}x}"
+
+
+def is_canonical(address: int) -> bool:
+    """Whether bits 63 to 47 are all the same."""
+    return address >> 47 in (0, 0x1FFFF)
+
+
+def is_wide(value: int) -> bool:
+    """Whether a value needs more than 32 bits."""
+    return value >= _VALUES_32
