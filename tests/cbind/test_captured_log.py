@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: MIT
+"""The log of the Xen libraries, with the real libxentoollog."""
+
+from __future__ import annotations
+
+import errno
+import gc
+from typing import Iterator
+
+import pytest
+
+from xenvcpu.capturedlog import CapturedLog
+from xenvcpu.errors import LibraryMissingError
+from xenvcpu.libraries import Libraries
+
+LIBRARIES = Libraries()
+ERROR, DEBUG = LIBRARIES.ffi.integer_const("XTL_ERROR"), LIBRARIES.ffi.integer_const("XTL_DEBUG")
+
+
+@pytest.fixture
+def log() -> Iterator[CapturedLog]:
+    try:
+        captured = LIBRARIES.new_log()
+    except LibraryMissingError as error:
+        pytest.skip(str(error))
+    yield captured
+    captured.close()
+
+
+def write(log: CapturedLog, text: str, level: int = ERROR, errnoval: int = -1) -> None:
+    """Log through the library, as libxenctrl does: a format and its arguments."""
+    ffi = LIBRARIES.ffi
+    argument = ffi.new("char[]", text.encode())
+    LIBRARIES.xentoollog.xtl_log(log.handle, level, errnoval, b"xc", b"%s", argument)
+
+
+def test_a_new_log_is_empty(log: CapturedLog) -> None:
+    assert log.take() == ""
+
+
+def test_a_message_has_its_source_its_level_and_what_errno_means(log: CapturedLog) -> None:
+    write(log, "cannot pause", errnoval=errno.ESRCH)
+    assert log.take() == "xc: error: cannot pause: No such process"
+
+
+def test_lines_come_in_order_and_once(log: CapturedLog) -> None:
+    write(log, "first, and longer than the other")
+    write(log, "second")
+    assert log.take().splitlines() == ["xc: error: first, and longer than the other", "xc: error: second"]
+    assert log.take() == ""
+
+
+def test_a_shorter_line_after_a_longer_one_has_nothing_of_it_left(log: CapturedLog) -> None:
+    write(log, "x" * 10000)
+    assert len(log.take()) == 10000 + len("xc: error: ")
+    write(log, "short")
+    assert log.take() == "xc: error: short"
+
+
+def test_chatter_below_info_is_left_out(log: CapturedLog) -> None:
+    write(log, "detail", level=DEBUG)
+    assert log.take() == ""
+
+
+def test_taking_the_log_leaves_errno_alone(log: CapturedLog) -> None:
+    LIBRARIES.ffi.errno = errno.EEXIST
+    log.take()
+    assert LIBRARIES.ffi.errno == errno.EEXIST
+
+
+def test_closing_twice_does_nothing(log: CapturedLog) -> None:
+    log.close()
+    log.close()
+
+
+def test_a_log_that_is_dropped_unclosed_is_freed(log: CapturedLog) -> None:
+    for _ in range(100):
+        write(LIBRARIES.new_log(), "dropped")
+    gc.collect()
+    write(log, "still here")
+    assert log.take() == "xc: error: still here"
+
+
+def test_what_libxenctrl_says_when_it_cannot_open_is_captured_and_not_printed(
+    log: CapturedLog, capfd: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        library = LIBRARIES.xenctrl
+    except LibraryMissingError as error:
+        pytest.skip(str(error))
+    handle = library.xc_interface_open(log.handle, log.handle, 0)
+    if handle != LIBRARIES.ffi.NULL:
+        library.xc_interface_close(handle)
+        pytest.skip("libxenctrl can be opened on this host")
+    assert "error: Could not obtain handle on privileged command interface" in log.take()
+    assert capfd.readouterr() == ("", "")
