@@ -38,8 +38,9 @@ def test_an_expression_has_the_value_that_python_gives_it(text: object, vcpuid: 
 @pytest.mark.parametrize(
     "text",
     [
-        "__import__('os')", "vcpu", "vcpuid.real", "vcpuid()", "[1]", "1 if vcpuid else 2", "1.5", "1e3", "2 ** 8", "1 / 2",
-        "vcpuid and 1", "1 < 2", "", "  ", "1 +", "007", "0x", "1 2", "vcpuid := 1", "lambda: 1", "1j", "1;2", "1\\\n+1",
+        "__import__('os')", "vcpu", "vcpuid.real", "vcpuid()", "[1]", "1 if vcpuid else 2", "1.5", "1e3", "2 ** 8",
+        "1 / 2", "vcpuid and 1", "1 < 2", "", "  ", "1 +", "007", "0x", "1 2", "vcpuid := 1", "lambda: 1", "1j", "1;2",
+        "1\\\n+1",
     ],
 )
 def test_what_is_not_of_the_grammar_is_refused(text: str) -> None:

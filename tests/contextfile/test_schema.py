@@ -22,9 +22,10 @@ GOOD: list[dict[str, Any]] = [
     {"format": "vcpu_hvm_context", "mode": "64B", "rip": 1, "rest": "00" * 8},
 ]
 BAD: list[dict[str, Any]] = [
-    {"rip": 1}, {"mode": "64B", "eip": 1}, {"eipp": 1}, {"preset": "flat23"}, {"eip": 1 << 32}, {"eip": -1}, {"eip": 1.5},
-    {"eip": "2 +* a"}, {"eip": True}, {"schema": 2}, {"format": "x"}, {"format": "cpu_record", "cs_ar": 1}, {"msrs": 3},
-    {"fpu_regs": "00"}, {"preset": "flat32", "mode": "64B"}, {"format": "cpu_record", "preset": "flat32"},
+    {"rip": 1}, {"mode": "64B", "eip": 1}, {"eipp": 1}, {"preset": "flat23"}, {"eip": 1 << 32}, {"eip": -1},
+    {"eip": 1.5}, {"eip": "2 +* a"}, {"eip": True}, {"schema": 2}, {"format": "x"},
+    {"format": "cpu_record", "cs_ar": 1},
+    {"msrs": 3}, {"fpu_regs": "00"}, {"preset": "flat32", "mode": "64B"}, {"format": "cpu_record", "preset": "flat32"},
     {"eip": "1" * 300}, {"description": 3},
 ]
 

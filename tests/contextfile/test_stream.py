@@ -16,9 +16,10 @@ from xenvcpu.contextfile.writing import written
 from xenvcpu.errors import ContextFileError
 
 PAYLOADS = st.one_of(
-    st.just(b""), st.binary(max_size=40), st.binary(min_size=1032, max_size=1032), st.binary(min_size=1024, max_size=1024),
-    st.binary(min_size=24, max_size=24),
-    st.dictionaries(st.integers(0, 2**32 - 1), st.integers(0, 2**64 - 1)).map(lambda msrs: cpu_msr.encode(msrs.items())),
+    st.just(b""), st.binary(max_size=40), st.binary(min_size=1032, max_size=1032),
+    st.binary(min_size=1024, max_size=1024), st.binary(min_size=24, max_size=24),
+    st.dictionaries(st.integers(0, 2**32 - 1), st.integers(0, 2**64 - 1))
+    .map(lambda msrs: cpu_msr.encode(msrs.items())),
 )
 RECORDS = st.builds(Record, st.integers(1, 25) | st.integers(1, 0xFFFF), st.integers(0, 0xFFFF), PAYLOADS)
 

@@ -174,7 +174,8 @@ def test_a_file_that_cannot_be_read_says_so(tmp_path: Path) -> None:
     big, binary = tmp_path / "big.toml", tmp_path / "context.bin"
     big.write_bytes(b"#" * (MAX_SIZE + 1))
     binary.write_bytes(b"\xff" * 128)
-    for path, words in ((big, "larger"), (binary, "decode"), (tmp_path, "directory"), (tmp_path / "no", "No such file")):
+    missing = tmp_path / "missing"
+    for path, words in ((big, "larger"), (binary, "decode"), (tmp_path, "directory"), (missing, "No such file")):
         with pytest.raises(ContextFileError, match=words):
             load(path)
 

@@ -48,9 +48,8 @@ def _head() -> _Schema:
 
 def _context(mode: Mode) -> _Schema:
     presets = [name for name, preset in PRESETS.items() if preset().mode is mode]
-    properties: _Schema = {
-        **_head(), "mode": {"enum": [name for name, value in MODES.items() if value is mode]}, "preset": {"enum": presets},
-    }
+    modes = [name for name, value in MODES.items() if value is mode]
+    properties: _Schema = {**_head(), "mode": {"enum": modes}, "preset": {"enum": presets}}
     for name, key in keys(mode).items():
         properties[name] = _integer(key.bits)
         if name.endswith("_ar"):

@@ -88,7 +88,8 @@ def hex_bytes(source: Source, key: str, value: object, size: int | None = None) 
     except (TypeError, ValueError) as exc:
         raise source.error(key, "must be a string of hex digits", value=value, rule="type") from exc
     if size is not None and len(data) != size:
-        raise source.error(key, f"is {size} bytes ({2 * size} hex digits), got {len(data)}", value=len(data), rule="range")
+        problem = f"is {size} bytes ({2 * size} hex digits), got {len(data)}"
+        raise source.error(key, problem, value=len(data), rule="range")
     return data
 
 
@@ -187,7 +188,8 @@ def _context(source: Source) -> ContextTemplate:
         name = _choice(source, "preset", PRESETS)
         base = PRESETS[name]()
         if given and base.mode is not mode:
-            raise source.error("mode", f"preset {name} is not {source.data['mode']}", rule="choice", remedy="leave it out")
+            problem = f"preset {name} is not {source.data['mode']}"
+            raise source.error("mode", problem, rule="choice", remedy="leave it out")
     vocabulary, blob = keys(base.mode), None
     numbers: dict[str, _Number] = {}
     msrs: tuple[tuple[int, _Number], ...] = ()

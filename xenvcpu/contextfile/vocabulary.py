@@ -107,7 +107,8 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 
 def spelled_in(name: str, known: Iterable[str]) -> str | None:
     """How another of the structs spells the same thing (`cs_ar`, `cs_arbytes`; `eip`, `rip`), or None."""
-    spellings = (f"{name}bytes", f"r{name[1:]}", f"e{name[1:]}", f"msr_{name}", name.replace("msr_", ""), canonical(name))
+    plain = name.replace("msr_", "")
+    spellings = (f"{name}bytes", f"r{name[1:]}", f"e{name[1:]}", f"msr_{name}", plain, canonical(name))
     return next((spelling for spelling in spellings if spelling in known and spelling != name), None)
 
 
