@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+from xenvcpu.abi.vcpu_hvm_context import Mode
 from xenvcpu.context.presets import PRESETS, compat32, flat32, long64, pae32, pvh, real16
 from xenvcpu.context.segment import DescriptorTable, Segment, SegmentAttributes
-from xenvcpu.context.vcpu_context import Mode, VcpuContext
+from xenvcpu.context.vcpu_context import VcpuContext
 from xenvcpu.dom0domain import Dom0Domain
 from xenvcpu.execute import StartReport
 from xenvcpu.guestdomain import GuestDomain

@@ -169,9 +169,10 @@ def as_context(image: Image) -> VcpuContext:
         return from_cpu_record(image)
     if image.layout.name == vcpu_hvm_context.LAYOUT_32B.name:
         return from_vcpu_hvm_context(image)
-    from xenvcpu import draft
+    from xenvcpu import draft  # which itself encodes
 
-    return draft.to_context(image)
+    context: VcpuContext = draft.to_context(image)
+    return context
 
 
 def _segment(record: Image, name: str) -> Segment:

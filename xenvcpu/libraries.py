@@ -136,6 +136,9 @@ class Libraries:
         """
         return CapturedLog(self)
 
+    def close(self) -> None:
+        """Nothing to give back: a library stays open as long as the process."""
+
     def _open_stable(self, library: str) -> Any:
         names = _STABLE[library]
         return self._open(library, names.sonames, names.debian)

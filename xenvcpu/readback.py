@@ -8,10 +8,9 @@ present. `tsc` goes on with time, and the FPU image counts only where one was gi
 
 from __future__ import annotations
 
-import struct
 from typing import Callable, List, Mapping, Sequence
 
-from xenvcpu.abi import cpu_record
+from xenvcpu.abi import cpu_record, xsave
 from xenvcpu.abi.layout import Image
 from xenvcpu.abi.save_stream import Record
 from xenvcpu.rules import effect
@@ -27,10 +26,7 @@ _KEEPS: Mapping[str, Callable[[int], int]] = {
 }
 _BEFORE_TSC = slice(cpu_record.FPU_SIZE, cpu_record.LAYOUT.fields["tsc"].offset)
 _AFTER_TSC = slice(cpu_record.LAYOUT.fields["pending_event"].offset, cpu_record.LAYOUT.fields["flags"].offset)
-_XSTATE_BV = struct.Struct("<Q")
-_XSTATE_BV_OFFSET = 24 + 512
-"""Of the XSAVE header in a CPU_XSAVE payload: three u64, then the area, whose first part is the FXSAVE image."""
-_X87_SSE = 3
+_XSTATE_BV = "save_area.xsave_hdr.xstate_bv"
 
 
 def _as_kept(record: Image, name: str) -> int:
@@ -59,10 +55,8 @@ def record_differences(vcpuid: int, wanted: bytes, got: bytes) -> List[str]:
 
 
 def _lost_components(vcpuid: int, wanted: bytes, got: bytes) -> List[str]:
-    if len(wanted) < _XSTATE_BV_OFFSET + _XSTATE_BV.size or len(got) < _XSTATE_BV_OFFSET + _XSTATE_BV.size:
-        return []
-    before, after = (_XSTATE_BV.unpack_from(payload, _XSTATE_BV_OFFSET)[0] for payload in (wanted, got))
-    lost = before & ~after & ~_X87_SSE
+    before, after = (xsave.decode(payload)[_XSTATE_BV] for payload in (wanted, got))
+    lost = before & ~after & ~xsave.XSTATE_LEGACY
     return [f"vcpu {vcpuid}: XSAVE components {lost:#x} were dropped"] if lost else []
 
 

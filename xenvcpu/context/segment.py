@@ -70,7 +70,8 @@ class SegmentAttributes:
     @property
     def ar(self) -> int:
         """Xen's word: type, s, dpl, p in bits 0 to 7; avl, l, db, g in 8 to 11."""
-        return self.type | self.dpl << _DPL_SHIFT | sum(getattr(self, name) << bit for name, bit in _FLAGS)
+        flags: int = sum(getattr(self, name) << bit for name, bit in _FLAGS)
+        return self.type | self.dpl << _DPL_SHIFT | flags
 
     @classmethod
     def from_vmx(cls, rights: int) -> SegmentAttributes:
