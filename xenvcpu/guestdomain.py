@@ -9,6 +9,7 @@ from typing import Any, Iterator, List, Optional, Sequence, Tuple
 
 from xenvcpu import encoding
 from xenvcpu.abi.layout import Image
+from xenvcpu.abi.vcpu_info import Runstate
 from xenvcpu.context.vcpu_context import VcpuContext
 from xenvcpu.errors import (
     AlreadyInitialisedError, HostError, LastVcpuError, NoSuchVcpuError, RefusedContextError, VcpuOnlineError, XenVcpuError,
@@ -20,7 +21,7 @@ from xenvcpu.rules import check
 from xenvcpu.rules.features import UNKNOWN, Features
 from xenvcpu.rules.release import Release
 from xenvcpu.rules.verdict import Verdict
-from xenvcpu.vcpustate import RUNSTATES, VcpuState
+from xenvcpu.vcpustate import VcpuState
 
 _DOWN_TIMEOUT = 5.0
 
@@ -82,7 +83,8 @@ class GuestDomain:
         states = []
         for vcpuid, is_up in self._scan():
             info = self._port.runstate(vcpuid)
-            runstate = RUNSTATES[info["state"]] if info["state"] < len(RUNSTATES) else str(info["state"])
+            known = info["state"] in tuple(Runstate)
+            runstate = Runstate(info["state"]).name if known else str(info["state"])
             states.append(VcpuState(vcpuid, is_up, True if is_up else None, runstate, cpu_time=info["time[0]"]))
         return tuple(states)
 
@@ -171,5 +173,5 @@ class GuestDomain:
         """VCPUOP_down does not wait (trap 34): a vcpu may still run for a moment."""
         deadline = time.monotonic() + _DOWN_TIMEOUT
         for vcpuid in vcpuids:
-            while RUNSTATES[self._port.runstate(vcpuid)["state"]] != "offline" and time.monotonic() < deadline:
+            while self._port.runstate(vcpuid)["state"] != Runstate.offline and time.monotonic() < deadline:
                 time.sleep(0.001)

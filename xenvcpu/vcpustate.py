@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import Any, Mapping, Optional
 
 from xenvcpu.abi.layout import Image
+from xenvcpu.abi.vcpu_info import Runstate
 from xenvcpu.rules import effect
 
 CR4_PAE, EFLAGS_VM, AR_DB = 1 << 5, 1 << 17, 1 << 10
 CR0_PG = 1 << 31
-RUNSTATES = ("running", "runnable", "blocked", "offline")
-"""RUNSTATE_* (xen/include/public/vcpu.h), by number."""
-_LETTERS: Mapping[str, str] = {"running": "r--", "runnable": "---", "blocked": "-b-", "offline": "--p"}
+_LETTERS: Mapping[str, str] = {
+    Runstate.running.name: "r--", Runstate.runnable.name: "---", Runstate.blocked.name: "-b-", Runstate.offline.name: "--p",
+}
 
 
 @dataclass(frozen=True)
