@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""What VCPUOP_initialise leaves in a vcpu, written as the CPU record a save would then show.
+"""What either interface leaves in a vcpu, written as the CPU record a save would then show.
 
 One home for it: the dom0 encoder starts from this record, so that both interfaces
 leave the same state; the lints judge it; the model stores it.
-Source: arch_set_info_hvm_guest and hvm_set_segment_register (arch/x86/hvm, Xen 4.17).
+Source: arch_set_info_hvm_guest, hvm_load_cpu_ctxt and hvm_set_segment_register (arch/x86/hvm, Xen 4.17).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from xenvcpu.abi import cpu_record, vcpu_hvm_context
 from xenvcpu.abi.layout import Image
 from xenvcpu.abi.vcpu_hvm_context import Mode
-from xenvcpu.rules.release import Release, Since
+from xenvcpu.rules.release import KNOWN, Release, Since
 
 EFER_LME, EFER_LMA = 1 << 8, 1 << 10
 CR0_PE, CR0_ET = 1 << 0, 1 << 4
@@ -26,6 +26,10 @@ _FORCES_ACCESSED = Since("4.7.2", "4.8.1", "4.9")
 _ONLY_IF_PRESENT = Since("4.9")
 _BUSY_ALWAYS = Since("4.23")
 _MASKS_RFLAGS = Since("4.21.1", "4.22")
+_G_FOLLOWS_LIMIT = Since("4.9")
+_FIXES_DEBUG = Since("4.18")
+_FLAGS, _VMX_FLAGS = 0x0F00, 0xF000
+_DR6_KEPT, _DR7_KEPT = 0x1E00F, 0xFFFF2BFF
 
 SEGMENTS_64B = {"cs": (FLAT, 0xA9B), "ds": (FLAT, 0xC93), "ss": (FLAT, 0xC93), "es": (FLAT, 0xC93), "tr": (0x67, 0x8B)}
 """Limit and attributes that Xen chooses in 64B mode; bases and selectors are 0."""
@@ -49,9 +53,18 @@ def adjusted_ar(segment: str, ar: int, release: Release) -> int:
     return ar
 
 
-def loaded_ar(ar: int, limit: int) -> int:
-    """The attribute word after hvm_set_segment_register has made G follow the limit (4.9+)."""
-    return ar & ~AR_G | (AR_G if limit >> 20 else 0) if ar & AR_P else ar
+def loaded_ar(ar: int, limit: int, release: Release = KNOWN[-1]) -> int:
+    """The attribute word after hvm_set_segment_register, which makes G of a present segment follow the limit (4.9+)."""
+    if not ar & AR_P or release not in _G_FOLLOWS_LIMIT:
+        return ar
+    return ar & ~AR_G | (AR_G if limit >> 20 else 0)
+
+
+def unfolded_ar(word: int) -> int:
+    """The attribute word of a CPU record; one in the form of the VMCS is converted, as Xen does."""
+    if word & _VMX_FLAGS and not word & _FLAGS:
+        return word & 0xFF | word >> 4 & _FLAGS
+    return word & 0xFFFF
 
 
 def loaded_rflags(rflags: int, release: Release) -> int:
@@ -68,7 +81,8 @@ def _segments(context: Image, release: Release) -> dict[str, int]:
             base, limit = context[f"{name}_base"], context[f"{name}_limit"]
             ar = adjusted_ar(name, context[f"{name}_ar"], release)
         values.update({
-            f"{name}_sel": 0, f"{name}_base": base, f"{name}_limit": limit, f"{name}_arbytes": loaded_ar(ar, limit)
+            f"{name}_sel": 0, f"{name}_base": base, f"{name}_limit": limit,
+            f"{name}_arbytes": loaded_ar(ar, limit, release),
         })
     return values
 
@@ -94,3 +108,24 @@ def after_initialise(context: Image, release: Release, before: Image = FRESH) ->
         msr_efer=efer | (EFER_LMA if efer & EFER_LME else 0),
         **_segments(context, release),
     )
+
+
+def after_load(record: Image, release: Release) -> Image:
+    """The state of a vcpu after the load of an accepted CPU record.
+
+    Args:
+        record: The record as it was given, of 1032 or 1024 bytes.
+        release: The running Xen.
+
+    Returns:
+        The state in the layout of the record; `tsc`, `msr_flags` and a pending event are as given.
+    """
+    changes = {"cr0": record["cr0"] | CR0_ET, "rflags": record["rflags"] | EFLAGS_MBS}
+    for name in cpu_record.SEGMENTS:
+        ar = unfolded_ar(record[f"{name}_arbytes"])
+        changes[f"{name}_sel"] = record[f"{name}_sel"] & 0xFFFF
+        changes[f"{name}_arbytes"] = loaded_ar(ar, record[f"{name}_limit"], release)
+    if release in _FIXES_DEBUG:
+        changes["dr6"] = record["dr6"] & _DR6_KEPT | DR6_DEFAULT
+        changes["dr7"] = record["dr7"] & _DR7_KEPT | DR7_DEFAULT
+    return record.with_values(**changes)

@@ -16,7 +16,7 @@ from xenvcpu.rules.rule import Case, Chain, Rule, Stage
 
 SOURCE = "check_segment"
 TYPE, TYPE_CODE, TYPE_WRITE = 0xF, 0x8, 0x2
-AR_S, AR_P = 1 << 4, 1 << 7
+AR_S, AR_P, AR_DB = 1 << 4, 1 << 7, 1 << 10
 BUSY_TSS = 0xB
 _RESERVED = 0xF000
 _CODE_OR_DATA = ("cs", "ds", "ss", "es")
