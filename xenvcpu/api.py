@@ -18,7 +18,7 @@ from xenvcpu.rules.verdict import Finding, Level, Verdict
 from xenvcpu.vcpustate import VcpuState
 
 __all__ = [
-    "PRESETS", "DescriptorTable", "Dom0Domain", "Features", "Finding", "GuestDomain", "Host", "Level", "Mode", "Release",
-    "Segment", "SegmentAttributes", "StartReport", "VcpuContext", "VcpuState", "Verdict", "check_context", "check_record",
-    "compat32", "flat32", "long64", "open_host", "pae32", "pvh", "real16",
+    "PRESETS", "DescriptorTable", "Dom0Domain", "Features", "Finding", "GuestDomain", "Host", "Level", "Mode",
+    "Release", "Segment", "SegmentAttributes", "StartReport", "VcpuContext", "VcpuState", "Verdict", "check_context",
+    "check_record", "compat32", "flat32", "long64", "open_host", "pae32", "pvh", "real16",
 ]

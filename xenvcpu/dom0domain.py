@@ -9,6 +9,7 @@ from xenvcpu.abi import cpu_record
 from xenvcpu.abi.domain_info import DomainInfo
 from xenvcpu.abi.layout import Image
 from xenvcpu.abi.save_stream import Typecode
+from xenvcpu.abi.vcpu_info import Runstate
 from xenvcpu.errors import DomainError, HypercallError, LastVcpuError, NoSuchVcpuError, VcpuDownError
 from xenvcpu.execute import StartReport, execute
 from xenvcpu.plan import Plan, Render, make_plan
@@ -69,7 +70,10 @@ class Dom0Domain:
     def _vcpu(self, vcpuid: int, state: Optional[SavedState]) -> VcpuState:
         info = self._port.vcpu(self.domid, vcpuid)
         is_online = bool(info["online"])
-        runstate = "offline" if not is_online else "running" if info["running"] else "blocked" if info["blocked"] else "runnable"
+        seen = (
+            (not is_online, Runstate.offline), (info["running"], Runstate.running), (info["blocked"], Runstate.blocked)
+        )
+        runstate = next((runstate for is_so, runstate in seen if is_so), Runstate.runnable).name
         record = state.record(vcpuid) if state is not None and vcpuid in state.cpu else None
         return VcpuState(
             vcpuid, is_online, is_online or self._port.is_initialised(self.domid, vcpuid), runstate,
@@ -99,7 +103,8 @@ class Dom0Domain:
     def _require(self, vcpuid: int) -> None:
         if not 0 <= vcpuid < self.info.vcpu_count:
             raise NoSuchVcpuError(
-                f"domain {self.domid} has vcpus 0 to {self.info.vcpu_count - 1}, not {vcpuid}", domid=self.domid, vcpuid=vcpuid
+                f"domain {self.domid} has vcpus 0 to {self.info.vcpu_count - 1}, not {vcpuid}", domid=self.domid,
+                vcpuid=vcpuid,
             )
 
     def down_vcpus(self) -> Tuple[int, ...]:
@@ -154,7 +159,8 @@ class Dom0Domain:
         online: List[int] = [n for n in range(self.info.vcpu_count) if self._port.vcpu(self.domid, n)["online"]]
         if online and not set(online) - set(wanted) and not force:
             raise LastVcpuError(
-                f"domain {self.domid} would be left without a running vcpu; destroy it, or use --force", domid=self.domid
+                f"domain {self.domid} would be left without a running vcpu; destroy it, or use --force",
+                domid=self.domid,
             )
         for vcpuid in wanted:
             self._port.reset_vcpu(self.domid, vcpuid)

@@ -82,7 +82,8 @@ def to_vcpu_hvm_context(context: VcpuContext) -> Image:
     """
     for name, value in extended_fields(context):
         raise ContextError(
-            f"{name} = {value:#x} cannot be carried by VCPUOP_initialise", field=name, value=value, rule="extended-field",
+            f"{name} = {value:#x} cannot be carried by VCPUOP_initialise", field=name, value=value,
+            rule="extended-field",
             remedy="start the vcpu from dom0, or leave the field out and set it in the entry code",
         )
     return _carried(context)
@@ -113,7 +114,9 @@ def from_vcpu_hvm_context(image: Image) -> VcpuContext:
     """
     for name in _PADS:
         if image.values.get(name):
-            raise ContextError(f"{name} = {image[name]:#x}, must be zero", field=name, value=image[name], rule="pad-not-zero")
+            raise ContextError(
+                f"{name} = {image[name]:#x}, must be zero", field=name, value=image[name], rule="pad-not-zero"
+            )
     if image["mode"] not in tuple(Mode):
         raise ContextError(
             f"mode = {image['mode']:#x} is neither 32B nor 64B", field="mode", value=image["mode"], rule="mode-unknown"

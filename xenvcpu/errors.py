@@ -66,7 +66,9 @@ class RefusedContextError(ContextError):
     def __init__(self, verdict: Verdict, *, vcpuid: Optional[int] = None) -> None:
         first = verdict.findings[0]
         where = "" if vcpuid is None else f"vcpu {vcpuid}: "
-        super().__init__(f"{where}{first.message} [{first.rule}]", field=first.field, value=first.value, rule=first.rule)
+        super().__init__(
+            f"{where}{first.message} [{first.rule}]", field=first.field, value=first.value, rule=first.rule
+        )
         self.verdict = verdict
         self.vcpuid = vcpuid
 
@@ -152,7 +154,8 @@ class HypercallError(XenVcpuError, OSError):
         self, op: str, errno: int, *, domid: Optional[int] = None, vcpuid: Optional[int] = None, log: str = "",
         hint: str = "",
     ) -> None:
-        where = "".join(f" {name} {value}" for name, value in (("domain", domid), ("vcpu", vcpuid)) if value is not None)
+        ids = (("domain", domid), ("vcpu", vcpuid))
+        where = "".join(f" {name} {value}" for name, value in ids if value is not None)
         name = _errno.errorcode.get(errno, str(errno))
         text = f"{op}{where}: {name} ({os.strerror(errno)})"
         super().__init__(errno, "; ".join(part for part in (text, hint, log) if part))

@@ -12,7 +12,8 @@ from xenvcpu.abi.layout import Image
 from xenvcpu.abi.vcpu_info import Runstate
 from xenvcpu.context.vcpu_context import VcpuContext
 from xenvcpu.errors import (
-    AlreadyInitialisedError, HostError, LastVcpuError, NoSuchVcpuError, RefusedContextError, VcpuOnlineError, XenVcpuError,
+    AlreadyInitialisedError, HostError, LastVcpuError, NoSuchVcpuError, RefusedContextError, VcpuOnlineError,
+    XenVcpuError,
 )
 from xenvcpu.execute import StartReport
 from xenvcpu.plan import Render
@@ -140,7 +141,7 @@ class GuestDomain:
                 self._port.up(vcpuid)
         except XenVcpuError as error:
             if done and not isinstance(error, AlreadyInitialisedError):
-                error.args = (*error.args[:-1], f"{error.args[-1]}; initialised by now, and still to be made up: {done}")
+                error.args = (*error.args[:-1], f"{error.args[-1]}; initialised by now, and still down: {done}")
             raise
         started = tuple(vcpuid for vcpuid, _, _ in plan.contexts)
         return StartReport(-1, started, (), None)

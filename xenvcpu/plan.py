@@ -76,8 +76,8 @@ class Plan:
         for vcpu in self.vcpus:
             if vcpu.vcpuid in state.cpu:
                 raise DomainChangedError(
-                    f"vcpu {vcpu.vcpuid} of domain {self.domain.domid} is online; stop it first", domid=self.domain.domid,
-                    vcpuid=vcpu.vcpuid,
+                    f"vcpu {vcpu.vcpuid} of domain {self.domain.domid} is online; stop it first",
+                    domid=self.domain.domid, vcpuid=vcpu.vcpuid,
                 )
         tsc = state.tsc
         new = (record for vcpu in self.vcpus for record in vcpu.records(tsc))
@@ -135,9 +135,13 @@ def make_plan(
     domid, count = domain.domid, domain.vcpu_count
     for vcpuid in vcpuids:
         if not 0 <= vcpuid < count:
-            raise NoSuchVcpuError(f"domain {domid} has vcpus 0 to {count - 1}, not {vcpuid}", domid=domid, vcpuid=vcpuid)
+            raise NoSuchVcpuError(
+                f"domain {domid} has vcpus 0 to {count - 1}, not {vcpuid}", domid=domid, vcpuid=vcpuid
+            )
         if vcpuid in online:
-            raise VcpuOnlineError(f"vcpu {vcpuid} of domain {domid} is online; stop it first", domid=domid, vcpuid=vcpuid)
+            raise VcpuOnlineError(
+                f"vcpu {vcpuid} of domain {domid} is online; stop it first", domid=domid, vcpuid=vcpuid
+            )
     return Plan(domain, name, tuple(_new_vcpu(n, render(n), release, features, force) for n in sorted(set(vcpuids))))
 
 

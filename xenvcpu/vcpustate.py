@@ -13,7 +13,8 @@ from xenvcpu.rules import effect
 CR4_PAE, EFLAGS_VM, AR_DB = 1 << 5, 1 << 17, 1 << 10
 CR0_PG = 1 << 31
 _LETTERS: Mapping[str, str] = {
-    Runstate.running.name: "r--", Runstate.runnable.name: "---", Runstate.blocked.name: "-b-", Runstate.offline.name: "--p",
+    Runstate.running.name: "r--", Runstate.runnable.name: "---",
+    Runstate.blocked.name: "-b-", Runstate.offline.name: "--p",
 }
 
 

@@ -29,7 +29,8 @@ def flat32(eip: int = 0, esp: int = 0, eax: int = 0) -> VcpuContext:
     boot vcpu, and what the Xen test framework writes by hand.
     """
     return VcpuContext(
-        rip=eip, rsp=esp, rax=eax, rflags=EFLAGS_MBS, cr0=CR0_PE | CR0_ET, cs=CODE_32, ds=DATA, ss=DATA, es=DATA, tr=TASK
+        rip=eip, rsp=esp, rax=eax, rflags=EFLAGS_MBS, cr0=CR0_PE | CR0_ET,
+        cs=CODE_32, ds=DATA, ss=DATA, es=DATA, tr=TASK,
     )
 
 

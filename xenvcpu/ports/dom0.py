@@ -64,14 +64,16 @@ class Dom0Port:
         number = self._checked("xc_version", self._lib.xc_version(self._xch, XENVER_VERSION, self._ffi.NULL))
         extra = self._ffi.new("char[]", EXTRAVERSION_SIZE)
         self._checked("xc_version", self._lib.xc_version(self._xch, XENVER_EXTRAVERSION, extra))
-        return Release.from_hypervisor(number >> 16, number & 0xFFFF, self._ffi.string(extra).decode("ascii", "replace"))
+        text = self._ffi.string(extra).decode("ascii", "replace")
+        return Release.from_hypervisor(number >> 16, number & 0xFFFF, text)
 
     def domains(self, first: int = 0, most: int = _LIST_CHUNK) -> Tuple[DomainInfo, ...]:
         """The domains from `first` on, in order of domid, at most `most` (XEN_SYSCTL_getdomaininfolist)."""
         size = domain_info.size(self.release)
         buffer = self._ffi.new("uint8_t[]", size * most)
+        infos = self._ffi.cast("xc_domaininfo_t *", buffer)
         count = self._checked(
-            "xc_domain_getinfolist", self._lib.xc_domain_getinfolist(self._xch, first, most, self._ffi.cast("void *", buffer))
+            "xc_domain_getinfolist", self._lib.xc_domain_getinfolist(self._xch, first, most, infos)
         )
         data = bytes(self._ffi.buffer(buffer, size * count))
         return tuple(domain_info.decode(data[i * size : (i + 1) * size], self.release) for i in range(count))
@@ -90,10 +92,8 @@ class Dom0Port:
     def vcpu(self, domid: int, vcpuid: int) -> Image:
         """`xc_vcpuinfo_t` of one vcpu (XEN_DOMCTL_getvcpuinfo)."""
         info = self._ffi.new("uint8_t[]", vcpu_info.LAYOUT.size)
-        self._checked(
-            "xc_vcpu_getinfo", self._lib.xc_vcpu_getinfo(self._xch, domid, vcpuid, self._ffi.cast("xc_vcpuinfo_t *", info)),
-            domid, vcpuid,
-        )
+        pointer = self._ffi.cast("xc_vcpuinfo_t *", info)
+        self._checked("xc_vcpu_getinfo", self._lib.xc_vcpu_getinfo(self._xch, domid, vcpuid, pointer), domid, vcpuid)
         return vcpu_info.LAYOUT.unpack(bytes(self._ffi.buffer(info)))
 
     def is_initialised(self, domid: int, vcpuid: int) -> bool:
@@ -101,7 +101,9 @@ class Dom0Port:
         context = self._ffi.new("uint8_t[]", guest_context.LAYOUT.size)
         pointer = self._ffi.cast("vcpu_guest_context_any_t *", context)
         try:
-            self._checked("xc_vcpu_getcontext", self._lib.xc_vcpu_getcontext(self._xch, domid, vcpuid, pointer), domid, vcpuid)
+            self._checked(
+                "xc_vcpu_getcontext", self._lib.xc_vcpu_getcontext(self._xch, domid, vcpuid, pointer), domid, vcpuid
+            )
         except HypercallError as error:
             if error.errno == errno.ENODATA:
                 return False
@@ -135,7 +137,8 @@ class Dom0Port:
         record = self._ffi.new("uint8_t[]", size)
         self._checked(
             "xc_domain_hvm_getcontext_partial",
-            self._lib.xc_domain_hvm_getcontext_partial(self._xch, domid, typecode, instance, record, size), domid, instance,
+            self._lib.xc_domain_hvm_getcontext_partial(self._xch, domid, typecode, instance, record, size),
+            domid, instance,
         )
         return bytes(self._ffi.buffer(record))
 

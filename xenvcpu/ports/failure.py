@@ -13,9 +13,9 @@ from xenvcpu.errors import (
 
 _NO_PRIVILEGE = "only a control domain (dom0) may do this, as root"
 _GUEST_RESTRICTED = (
-    "the kernel refuses hypercalls from user space: since 2026 (XSA-482) privcmd in a guest is restricted; load the module"
-    " with unrestricted=1 (modprobe xen-privcmd unrestricted=1, or xen_privcmd.unrestricted=1 on the kernel command"
-    " line; lockdown overrides it)"
+    "the kernel refuses hypercalls from user space: since 2026 (XSA-482) privcmd in a guest is restricted; load the"
+    " module with unrestricted=1 (modprobe xen-privcmd unrestricted=1, or xen_privcmd.unrestricted=1 on the kernel"
+    " command line; lockdown overrides it)"
 )
 _INITIALISED = (
     "the vcpu is initialised already: an operating system or hvmloader has used it; only INIT from the local APIC, or"
