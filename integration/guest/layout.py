@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: MIT
+"""Where things stand in the tiny guest's memory: the only home of these numbers.
+
+The assembly gets each upper-case integer of this module as a symbol of the
+same name. Addresses are guest-physical; the tiny guest runs without paging.
+"""
+
+from typing import Dict
+
+PAGE = 0x1000
+
+#: The kernel image is loaded here.
+KERNEL = 0x100000
+#: Written by the boot vcpu, read by dom0, and the other way round.
+MAILBOX = 0x200000
+#: Xen's shared_info, mapped by the boot vcpu for its clock.
+SHARED_INFO = 0x201000
+#: For arguments of hypercalls that take a pointer; dom0 fills it.
+ARGUMENT = 0x202000
+STACK_TOP = 0x204000
+#: Filled by Xen; the entry of hypercall N stands at 32 * N.
+HYPERCALL_PAGE = 0x205000
+#: Page tables that dom0 writes for the stubs.
+TABLES = 0x210000
+#: From here on each vcpu has two pages: the stub's code, and what it dumps.
+STUBS = 0x400000
+STUB_STRIDE = 0x2000
+#: The same for 16-bit stubs, within reach of 16-bit offsets: vcpus 1 to 7.
+LOW_STUBS = 0x0
+LOW_STUBS_LAST = 7
+
+# Fields of the mailbox.
+MB_MAGIC = 0x00
+MB_BEAT = 0x04
+MB_REQUEST = 0x08  # dom0 writes it last
+MB_ACCEPTED = 0x0C
+MB_RESPONSE = 0x10  # the guest writes it last
+MB_OP = 0x14
+MB_ARGS = 0x18  # five words
+MB_RESULT = 0x2C
+MB_EXECUTED = 0x30  # hypercalls done for dom0
+MB_CHECK = 0x34  # dom0 writes 1: watch the registers
+MB_CHECKS = 0x38
+MB_ERRORS = 0x3C
+MB_LAST_ERROR = 0x40  # which register, see ERROR_NAMES
+MB_TSC_BACK = 0x44  # times that the TSC went backwards
+MB_TSC = 0x48
+MB_NOW = 0x50  # Xen's system time in ns at the last beat
+MB_POLL = 0x60  # struct sched_poll
+
+MAGIC = 0x31565854
+#: Sleep between two beats.
+BEAT_NS = 5000000
+
+# Fields of a stub's dump page: 64 bits each unless said otherwise.
+ST_GPRS = 0x000  # rax rcx rdx rbx rsp rbp rsi rdi r8 ... r15
+ST_RFLAGS = 0x080
+ST_CR0 = 0x088
+ST_CR2 = 0x090
+ST_CR3 = 0x098
+ST_CR4 = 0x0A0
+ST_EFER = 0x0A8
+ST_FS_BASE = 0x0B0
+ST_GS_BASE = 0x0B8
+ST_KERNEL_GS_BASE = 0x0C0
+ST_SELECTORS = 0x0C8  # 16 bits each: cs ds es ss fs gs tr ldtr
+ST_WIDTH = 0x0D8  # 32 bits: 16, 32 or 64, as the processor decoded it
+ST_WANTED = 0x0DC  # 32 bits, from dom0: WANT_* bits
+ST_GDTR = 0x0E0  # 16-bit limit, base
+ST_IDTR = 0x0F0
+ST_MARKER = 0x100  # 32 bits, written after all of the above
+ST_COUNTER = 0x104  # 32 bits, counts on after the marker
+ST_POLL = 0x108
+ST_DRS = 0x120  # dr0 dr1 dr2 dr3 dr6 dr7
+ST_MSRS = 0x150  # in the order of MSRS
+ST_NEVER = 0x190  # a clock that stands at zero: sleep for ever
+ST_FXSAVE = 0x200  # 512 bytes
+ST_STACK = 0xFF0
+
+MARKER = 0x5AFE600D
+
+WANT_DEBUG = 1
+WANT_MSRS = 2
+WANT_FXSAVE = 4
+
+#: In the blobs, replaced by addresses when a stub is placed.
+SENTINEL_DUMP = 0x5E47D00D
+SENTINEL_STACK = 0x5E475ACC
+SENTINEL_NOW = 0x5E47C10C
+SENTINEL_POLL = 0x5E470011
+
+#: MSRs that a stub reads if told to, by name.
+MSRS: Dict[str, int] = {
+    "sysenter_cs": 0x174,
+    "sysenter_esp": 0x175,
+    "sysenter_eip": 0x176,
+    "star": 0xC0000081,
+    "lstar": 0xC0000082,
+    "cstar": 0xC0000083,
+    "sfmask": 0xC0000084,
+    "tsc_aux": 0xC0000103,
+}
+
+#: What MB_LAST_ERROR means.
+ERROR_NAMES: Dict[int, str] = {
+    0: "none",
+    1: "ebx",
+    2: "ecx",
+    3: "edx",
+    4: "esi",
+    5: "edi",
+    6: "ebp",
+    7: "esp",
+    **{16 + number: f"xmm{number}" for number in range(8)},
+}
+
+
+def symbols() -> Dict[str, int]:
+    """Returns the constants that the assembly sees."""
+    return {
+        name: value
+        for name, value in globals().items()
+        if name.isupper() and isinstance(value, int)
+    }

@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: MIT
+"""The lab's command line: run, exec, shell, doctor, setup, releases.
+
+Exit codes: 0 done, 1 tests failed (or the command did), 2 usage, 4 the host was
+lost on every attempt, 5 this machine cannot run the lab.
+"""
+
+import argparse
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Iterator, List, Optional, Sequence
+
+from integration.lab import doctor, qemu
+from integration.lab.cache import Cache
+from integration.lab.errors import HostCannotError, LabError, LostHostError
+from integration.lab.host import Limits
+from integration.lab.image import ImageBuilder, compose
+from integration.lab.job import Job
+from integration.lab.qemu import Machine
+from integration.lab.releases import DEFAULT_RELEASE, RELEASES, find_release
+from integration.lab.runner import Outcome, Runner, say
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_LOST = 4
+EXIT_CANNOT = 5
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python3 -m integration.lab", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("run", help="run the suites of integration/ on an emulated Xen host")
+    run.add_argument("-k", dest="expression", help="as pytest's -k")
+    execute = commands.add_parser("exec", help="run one command in the dom0")
+    shell = commands.add_parser("shell", help="a shell in the dom0 on this terminal")
+    for command in (run, execute, shell):
+        command.add_argument("--release", default=DEFAULT_RELEASE, choices=list(RELEASES))
+        command.add_argument("--wheel", type=Path, help="install this wheel, not a new one")
+    for command in (run, execute):
+        command.add_argument("--results", type=Path, help="directory for result files")
+        command.add_argument("--keep", action="store_true", help="keep image and logs")
+        command.add_argument("--limit", type=float, default=Limits.total, help="seconds for all")
+    execute.add_argument("argv", nargs=argparse.REMAINDER, metavar="COMMAND")
+    commands.add_parser("doctor", help="tell what is missing on this machine")
+    commands.add_parser("setup", help="install what is missing (root and apt)")
+    commands.add_parser("releases", help="list the Xen releases")
+    return parser
+
+
+@contextmanager
+def _booked(cache: Cache) -> Iterator[Path]:
+    """Holds the lab and gives a scratch directory."""
+    with cache.lock(lambda: say("waiting for another run of the lab to end")):
+        cache.sweep()
+        with cache.scratch() as scratch:
+            yield scratch
+
+
+def _machine(cache: Cache, options: argparse.Namespace, job: Job, scratch: Path) -> Machine:
+    doctor.demand(doctor.diagnose())
+    started = time.monotonic()
+    builder = ImageBuilder(cache, say)
+    wheel: Optional[Path] = options.wheel.resolve() if options.wheel else builder.wheel()
+    parts = builder.parts(find_release(options.release), wheel)
+    machine = compose(parts, job, scratch)
+    say(f"image of Xen {options.release} ready after {time.monotonic() - started:.1f} s; booting")
+    return machine
+
+
+def _summary(outcome: Outcome, results: Path) -> None:
+    for nodeid, detail in outcome.failures:
+        say(f"\n{'_' * 20} {nodeid} {'_' * 20}\n{detail}")
+    if outcome.skips:
+        say("\nskipped:")
+        for nodeid, reason in outcome.skips:
+            say(f"  {nodeid}: {reason}")
+    say(f"\nresults in {results}")
+    say(f"hosts lost and retried: {outcome.lost}")
+    say(outcome.closing_line())
+
+
+def _batch(options: argparse.Namespace, job: Job) -> int:
+    cache = Cache()
+    results: Path = options.results or cache.path / "results" / options.release
+    shutil.rmtree(results, ignore_errors=options.results is None)
+    with _booked(cache) as scratch:
+        machine = _machine(cache, options, job, scratch)
+        outcome = Runner(scratch, results, Limits(total=options.limit)).run(machine)
+        if options.keep:
+            kept = results / "kept"
+            shutil.copytree(scratch, kept)
+            say(f"image and logs kept in {kept}")
+    if job.kind == "pytest":
+        _summary(outcome, results)
+        if outcome.status == 0 and sum(outcome.counts.values()) < outcome.collected:
+            raise LabError("pytest ended well, but results are missing")
+    return outcome.status
+
+
+def _run(options: argparse.Namespace, more: List[str]) -> int:
+    arguments = list(more)
+    if options.expression:
+        arguments += ["-k", options.expression]
+    return _batch(options, Job.pytest(tuple(arguments), options.limit - 60))
+
+
+def _shell(options: argparse.Namespace) -> int:
+    cache = Cache()
+    with _booked(cache) as scratch:
+        machine = _machine(cache, options, Job("shell"), scratch)
+        process = qemu.start(machine.command() + qemu.terminal_arguments(), None)
+        try:
+            return process.wait()
+        finally:
+            process.kill()
+            process.wait()
+            subprocess.run(["stty", "sane"], check=False)
+
+
+def _doctor() -> int:
+    diagnosis = doctor.diagnose()
+    for line in (*diagnosis.missing, *diagnosis.hopeless):
+        say(f"missing: {line}")
+    if diagnosis.remedy:
+        say(f"to install: {diagnosis.remedy}")
+    if diagnosis.healthy:
+        say("this machine can run the lab")
+    return 0 if diagnosis.healthy else EXIT_CANNOT
+
+
+def _setup() -> int:
+    doctor.install(doctor.diagnose())
+    say("this machine can run the lab")
+    return 0
+
+
+def _releases() -> int:
+    for release in RELEASES.values():
+        mark = "  (default)" if release.name == DEFAULT_RELEASE else ""
+        say(f"{release.name:<8}Debian {release.suite:<10}{release.soname}{mark}")
+    return 0
+
+
+def _dispatch(options: argparse.Namespace, more: List[str]) -> int:
+    if options.command == "run":
+        return _run(options, more)
+    if options.command == "exec":
+        argv = options.argv[1:] if options.argv[:1] == ["--"] else options.argv
+        if not argv:
+            raise LabError("exec: no command given")
+        return _batch(options, Job("exec", tuple(argv), options.limit - 60))
+    if options.command == "shell":
+        return _shell(options)
+    return {"doctor": _doctor, "setup": _setup, "releases": _releases}[options.command]()
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """Runs the command line and returns its exit status."""
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    parser = _parser()
+    options, more = parser.parse_known_args(argv)
+    if more and options.command != "run":
+        parser.error(f"unrecognized arguments: {' '.join(more)}")
+    try:
+        return _dispatch(options, more)
+    except HostCannotError as error:
+        print(f"lab: this machine cannot: {error}", file=sys.stderr)
+        return EXIT_CANNOT
+    except LostHostError as error:
+        print(f"lab: host lost on every attempt: {error.reason}", file=sys.stderr)
+        return EXIT_LOST
+    except LabError as error:
+        print(f"lab: {error}", file=sys.stderr)
+        return EXIT_FAILED
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT

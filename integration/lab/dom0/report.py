@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: MIT
+"""A pytest plugin that sends each result over the status channel as it falls."""
+
+from typing import Any, Dict, List, Optional, Union
+
+import pytest
+
+from integration.lab.dom0.status import Status, shorten
+
+_status = Status.inherited()
+
+
+def _send(event: str, **fields: object) -> None:
+    if _status is not None:
+        _status.send(event, **fields)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Tells how many tests there are."""
+    _send("collected", count=len(session.items))
+
+
+def pytest_collectreport(report: pytest.CollectReport) -> None:
+    """A file that cannot be read is an error, a file that skips itself a skip."""
+    if report.failed:
+        _send("test", nodeid=report.nodeid, outcome="error", seconds=0.0, detail=_detail(report))
+    elif report.skipped:
+        _send("test", nodeid=report.nodeid, outcome="skipped", seconds=0.0, detail=_reason(report))
+
+
+def pytest_runtest_logstart(nodeid: str, location: Any) -> None:
+    """Tells which test begins, for the case that the host is lost in it."""
+    _send("begin", nodeid=nodeid)
+
+
+class _Verdict:
+    """The outcome of one test, out of its three phases."""
+
+    def __init__(self) -> None:
+        self.outcome = "passed"
+        self.detail = ""
+        self.seconds = 0.0
+
+    def add(self, report: pytest.TestReport) -> None:
+        self.seconds += report.duration
+        if report.failed:
+            self.outcome = "failed" if report.when == "call" else "error"
+            self.detail += _detail(report)
+        elif report.skipped:
+            expected = hasattr(report, "wasxfail")
+            self.outcome = "xfailed" if expected else "skipped"
+            self.detail = report.wasxfail if expected else _reason(report)
+        elif hasattr(report, "wasxfail") and report.when == "call":
+            self.outcome = "xpassed"
+
+
+_open: Dict[str, _Verdict] = {}
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Collects the phases of a test; the last one sends the verdict."""
+    verdict = _open.setdefault(report.nodeid, _Verdict())
+    verdict.add(report)
+    if report.when == "teardown":
+        del _open[report.nodeid]
+        _send(
+            "test",
+            nodeid=report.nodeid,
+            outcome=verdict.outcome,
+            seconds=round(verdict.seconds, 3),
+            detail=shorten(verdict.detail),
+        )
+
+
+_Report = Union[pytest.TestReport, pytest.CollectReport]
+
+
+def _detail(report: _Report) -> str:
+    parts: List[str] = [report.longreprtext]
+    for title, text in report.sections:
+        if text.strip():
+            parts.append(f"--- {title}\n{text}")
+    return "\n".join(parts)
+
+
+def _reason(report: _Report) -> str:
+    place: Optional[object] = report.longrepr
+    if isinstance(place, tuple) and len(place) == 3:
+        return str(place[2])
+    return str(place)

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: MIT
+"""The status channel, host side: what the emulated dom0 says, line by line."""
+
+import json
+import os
+import select
+import time
+from dataclasses import dataclass
+from typing import IO, Iterator, Mapping, Optional
+
+
+@dataclass(frozen=True)
+class Event:
+    """One line of the channel.
+
+    Attributes:
+        kind: ``ready``, ``alive``, ``guest``, ``collected``, ``begin``, ``test``,
+            ``output``, ``expired``, ``broken`` or ``done``.
+        fields: The rest of it.
+    """
+
+    kind: str
+    fields: Mapping[str, object]
+
+    def text(self, name: str) -> str:
+        """Returns a field as text, empty if it is missing."""
+        return str(self.fields.get(name, ""))
+
+    def number(self, name: str) -> float:
+        """Returns a field as a number, 0 if it is missing."""
+        value = self.fields.get(name, 0)
+        return float(value) if isinstance(value, (int, float)) else 0.0
+
+
+def parse(line: bytes) -> Optional[Event]:
+    """Returns the event in a line, or None if the line is damaged."""
+    try:
+        fields = json.loads(line)
+    except ValueError:
+        return None
+    if not isinstance(fields, dict) or not isinstance(fields.get("event"), str):
+        return None
+    return Event(fields.pop("event"), fields)
+
+
+class Deadline:
+    """A point in time that may be moved.
+
+    Args:
+        seconds: How far away it is.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.reset(seconds)
+
+    def reset(self, seconds: float) -> None:
+        """Puts it so far away from now."""
+        self._end = time.monotonic() + seconds
+
+    @property
+    def left(self) -> float:
+        """Seconds until then, not below 0."""
+        return max(0.0, self._end - time.monotonic())
+
+    @property
+    def passed(self) -> bool:
+        """Whether it lies behind us."""
+        return self.left == 0.0
+
+
+def read_events(stream: IO[bytes], silence: Deadline) -> Iterator[Event]:
+    """Yields events until the stream ends or the deadline passes.
+
+    The reader of the events moves the deadline as it sees fit.
+    """
+    descriptor = stream.fileno()
+    pending = b""
+    while not silence.passed:
+        if not select.select([descriptor], [], [], silence.left)[0]:
+            continue
+        data = os.read(descriptor, 65536)
+        if not data:
+            return
+        *lines, pending = (pending + data).split(b"\n")
+        for line in lines:
+            event = parse(line)
+            if event is not None:
+                yield event

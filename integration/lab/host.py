@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: MIT
+"""An emulated Xen host for one job, bounded in time, gone when it is left.
+
+What is told apart here: a job that ended, whatever its result, and a host that
+was lost on the way (QEMU ended, Xen or dom0 fell silent, a limit passed).
+"""
+
+import subprocess
+import tarfile
+import time
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Deque, Dict, Iterator, List, Optional, Type
+
+from integration.lab import qemu
+from integration.lab.errors import LostHostError
+from integration.lab.events import Deadline, Event, read_events
+
+_CONSOLE_LINES = 60
+_GUEST_LINES = 40
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds in seconds; emulation on a busy machine is slow, so they are wide.
+
+    Attributes:
+        boot: From the start of QEMU to the dom0's first word.
+        silence: Without a sign of life after that.
+        total: For everything.
+    """
+
+    boot: float = 240.0
+    silence: float = 180.0
+    total: float = 3600.0
+
+
+class EmulatedHost:
+    """Xen and dom0 in QEMU; use it as a context manager.
+
+    Args:
+        machine: What to boot.
+        work: Directory for console and results.
+        limits: Bounds in time.
+    """
+
+    def __init__(self, machine: qemu.Machine, work: Path, limits: Limits) -> None:
+        self._machine = machine
+        self._limits = limits
+        self.console = work / "console.log"
+        self._results = work / "results.tar"
+        self._errors = work / "qemu.log"
+        self._process: Optional["subprocess.Popen[bytes]"] = None
+        self._guests: Dict[str, Deque[str]] = {}
+
+    def __enter__(self) -> "EmulatedHost":
+        argv = self._machine.command() + qemu.channel_arguments(self.console, self._results)
+        self._total = Deadline(self._limits.total)
+        with self._errors.open("wb") as errors:
+            self._process = qemu.start(argv, errors)
+        return self
+
+    def __exit__(
+        self,
+        kind: Optional[Type[BaseException]],
+        error: Optional[BaseException],
+        trace: Optional[TracebackType],
+    ) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            for stream in (self._process.stdin, self._process.stdout):
+                if stream is not None:
+                    stream.close()
+
+    def events(self) -> Iterator[Event]:
+        """Yields what the dom0 says, up to and including ``done``.
+
+        Raises:
+            LostHostError: The host was lost before that.
+        """
+        assert self._process is not None and self._process.stdout is not None
+        silence = Deadline(min(self._limits.boot, self._total.left))
+        ready = False
+        for event in read_events(self._process.stdout, silence):
+            ready = True
+            silence.reset(min(self._limits.silence, self._total.left))
+            if event.kind == "broken":
+                raise self._lost(event.text("reason"))
+            if event.kind == "guest":
+                self._remember(event)
+            if event.kind == "done":
+                self._await_results(int(event.number("bytes")))
+                yield event
+                return
+            yield event
+        raise self._lost(self._why(ready))
+
+    def _why(self, ready: bool) -> str:
+        assert self._process is not None
+        try:
+            code = self._process.wait(timeout=1)
+            return f"QEMU ended by itself with status {code}"
+        except subprocess.TimeoutExpired:
+            pass
+        if self._total.passed:
+            return f"the limit of {self._limits.total:g} s for the whole run passed"
+        if not ready:
+            return f"dom0 did not come up within {self._limits.boot:g} s"
+        return f"no sign of life for {self._limits.silence:g} s"
+
+    def _remember(self, event: Event) -> None:
+        lines = self._guests.setdefault(event.text("name"), deque(maxlen=_GUEST_LINES))
+        lines.extend(event.text("text").splitlines())
+
+    def _lost(self, reason: str) -> LostHostError:
+        errors = self._errors.read_text(errors="replace").strip()
+        if errors:
+            reason += f" (QEMU: {errors[-500:]})"
+        guests = {name: list(lines) for name, lines in self._guests.items()}
+        return LostHostError(reason, self.last_lines(), guests)
+
+    def last_lines(self) -> List[str]:
+        """Returns the end of what Xen and the dom0 printed."""
+        if not self.console.exists():
+            return []
+        text = self.console.read_bytes().decode(errors="replace")
+        return [line for line in text.splitlines() if line.strip()][-_CONSOLE_LINES:]
+
+    def _await_results(self, size: int) -> None:
+        limit = Deadline(30)
+        while self._results.stat().st_size < size:
+            if limit.passed:
+                raise self._lost(f"{size} bytes of results announced, fewer came")
+            time.sleep(0.02)
+
+    def unpack_results(self, target: Path) -> List[Path]:
+        """Writes the job's result files below ``target`` and returns them."""
+        written: List[Path] = []
+        with tarfile.open(self._results, "r:") as archive:
+            for member in archive:
+                content = archive.extractfile(member) if member.isfile() else None
+                path = target / member.name
+                if content is None or ".." in path.parts:
+                    continue
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content.read())
+                written.append(path)
+        return written

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: MIT
+"""Images: cached parts, put together anew for each job."""
+
+import inspect
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Callable, List, Optional
+
+from integration.lab import (
+    aptsources,
+    cpio,
+    foreignroot,
+    job as jobs,
+    kernel,
+    packages,
+    releases,
+    userland,
+    wheels,
+)
+from integration.lab.cache import Cache
+from integration.lab.foreignroot import ForeignRoot
+from integration.lab.qemu import Machine
+from integration.lab.releases import Release
+
+#: The checkout that this file stands in.
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+def _sources(*modules: ModuleType) -> List[str]:
+    return [inspect.getsource(module) for module in (cpio, foreignroot, *modules)]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The cached parts of an image: directories of artifacts."""
+
+    userland: Path
+    kernel: Path
+    python: Path
+
+
+class ImageBuilder:
+    """Builds what is not in the cache yet.
+
+    Args:
+        cache: Where the parts are kept.
+        say: Called with one line whenever something is built.
+    """
+
+    def __init__(self, cache: Cache, say: Callable[[str], None]) -> None:
+        self._cache = cache
+        self._say = say
+
+    def parts(self, release: Release, wheel: Optional[Path]) -> Parts:
+        """Returns the parts of a release's image, with ``wheel`` installed."""
+        user = self._userland(release)
+        return Parts(user, self._kernel(user), self._python(release, user, wheel))
+
+    def wheel(self) -> Optional[Path]:
+        """Returns the wheel of the checkout, or None while it has no package."""
+        if not (PROJECT / "pyproject.toml").exists():
+            self._say("the checkout has no package yet: no wheel")
+            return None
+
+        def build(directory: Path, scratch: Path) -> None:
+            self._say("building the wheel")
+            wheels.build_wheel(PROJECT, directory)
+
+        key = wheels.source_fingerprint(PROJECT)
+        return next(self._cache.get("wheel", [key], build).glob("*.whl"))
+
+    def _userland(self, release: Release) -> Path:
+        def build(directory: Path, scratch: Path) -> None:
+            self._say(f"fetching Xen {release.name} and its userland ({release.suite})")
+            root = userland.unpack_userland(release, scratch)
+            userland.pack_userland(root, directory, release)
+            root.path.rename(directory / "root")
+
+        inputs = [repr(release), *aptsources.lines_for(release.suite)]
+        inputs += [*release.packages, *_sources(userland, packages)]
+        return self._cache.get(f"userland-{release.name}", inputs, build)
+
+    def _kernel(self, user: Path) -> Path:
+        def build(directory: Path, scratch: Path) -> None:
+            self._say(f"fetching the Linux kernel ({releases.KERNEL_SUITE})")
+            kernel.build(directory, scratch, ForeignRoot(user / "root"))
+
+        inputs = [releases.KERNEL_PACKAGE, *releases.KERNEL_MODULES]
+        inputs += [*aptsources.lines_for(releases.KERNEL_SUITE), *_sources(kernel, packages)]
+        return self._cache.get("kernel", inputs, build)
+
+    def _python(self, release: Release, user: Path, wheel: Optional[Path]) -> Path:
+        def build(directory: Path, scratch: Path) -> None:
+            self._say("installing Python packages for the dom0")
+            wheels.pack(directory, scratch, release, ForeignRoot(user / "root"), wheel)
+
+        inputs = [wheels.fingerprint(wheel), release.python, *wheels.requirements(release)]
+        return self._cache.get(f"python-{release.name}", inputs + _sources(wheels), build)
+
+
+def compose(parts: Parts, job: jobs.Job, scratch: Path) -> Machine:
+    """Puts the parts and a job together.
+
+    Args:
+        parts: The cached parts.
+        job: What the dom0 is to do.
+        scratch: Where the image goes.
+
+    Returns:
+        The machine that does the job once booted.
+    """
+    modules = parts.kernel / "modules.cpio"
+    python = parts.python / "python.cpio"
+    guest = (parts.userland / "guest.cpio", modules, python)
+    pieces = [parts.userland / "dom0.cpio", modules, python]
+    pieces.append(jobs.pack_linux_guest(parts.kernel / "vmlinux", guest, scratch))
+    pieces.append(jobs.pack(job, PROJECT, scratch))
+    initrd = scratch / "initrd.img"
+    with initrd.open("wb") as image:
+        for piece in pieces:
+            with piece.open("rb") as source:
+                shutil.copyfileobj(source, image, 1 << 20)
+    return Machine(parts.userland / "xen.elf", parts.kernel / "vmlinux", initrd)

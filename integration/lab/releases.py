@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: MIT
+"""The Xen releases that the lab can boot: one table."""
+
+from dataclasses import dataclass
+from typing import Dict, Tuple
+
+from integration.lab.errors import LabError
+
+#: One kernel serves every release, as dom0 and as guest.
+KERNEL_SUITE = "bookworm"
+KERNEL_PACKAGE = "linux-image-amd64"
+
+#: Modules wanted in a dom0 or a guest; what they depend on comes along.
+KERNEL_MODULES: Tuple[str, ...] = (
+    "xen-evtchn",
+    "xen-gntalloc",
+    "xen-gntdev",
+    "xen-privcmd",
+    "xenfs",
+    "virtio_pci",
+    "virtio_console",
+)
+
+_USERLAND: Tuple[str, ...] = (
+    "base-files",
+    "coreutils",
+    "dash",
+    "grep",
+    "iproute2",
+    "kmod",
+    "libc-bin",
+    "libgcc-s1",
+    "mawk",
+    "mount",
+    "procps",
+    "python3",
+    "sed",
+    "util-linux",
+    "xen-utils-common",
+    "xenstore-utils",
+)
+
+
+@dataclass(frozen=True)
+class Release:
+    """One row: a Xen release as a Debian suite carries it.
+
+    Attributes:
+        name: What ``--release`` takes.
+        suite: Debian suite of hypervisor, tools and userland.
+        xen: The two-part version in package names and in the libxenctrl SONAME.
+        python: Version of the suite's python3.
+        constraints: Limits on Python packages, in pip's syntax.
+    """
+
+    name: str
+    suite: str
+    xen: str
+    python: str
+    constraints: Tuple[str, ...] = ()
+
+    @property
+    def hypervisor(self) -> str:
+        """Name of the package that holds the hypervisor."""
+        return f"xen-hypervisor-{self.xen}-amd64"
+
+    @property
+    def packages(self) -> Tuple[str, ...]:
+        """Packages of the dom0 image; their dependencies come along."""
+        return (*_USERLAND, f"xen-utils-{self.xen}", self.hypervisor)
+
+    @property
+    def soname(self) -> str:
+        """File name of this release's libxenctrl."""
+        return f"libxenctrl.so.{self.xen}"
+
+
+RELEASES: Dict[str, Release] = {
+    release.name: release
+    for release in (
+        Release(
+            "4.14",
+            "bullseye",
+            "4.14",
+            "3.9",
+            # pip selects by the running interpreter; newer ones are not 3.9 code
+            ("click<8.2", "pycparser<3", "cffi<2", "pytest<8.5"),
+        ),
+        Release("4.17", "bookworm", "4.17", "3.11"),
+        Release("4.20", "trixie", "4.20", "3.13"),
+        Release("4.20.5", "sid", "4.20", "3.14"),
+    )
+}
+
+DEFAULT_RELEASE = "4.17"
+
+
+def find_release(name: str) -> Release:
+    """Returns the row called ``name``.
+
+    Raises:
+        LabError: There is none; the text lists those that exist.
+    """
+    try:
+        return RELEASES[name]
+    except KeyError:
+        raise LabError(f"no release {name!r}; known: {', '.join(RELEASES)}") from None

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: MIT
+"""Python packages of the dom0: wheels for its Python, the project's among them."""
+
+import hashlib
+import sys
+from pathlib import Path
+from typing import List, Optional, Sequence
+
+from integration.lab.commands import run
+from integration.lab.cpio import Archive
+from integration.lab.errors import LabError
+from integration.lab.foreignroot import ForeignRoot
+from integration.lab.releases import Release
+
+#: Where they stand in the dom0 and in Linux guests.
+TARGET = "lab/python"
+
+_REQUIREMENTS = ("pytest", "cffi", "click", "rich")
+_PLATFORMS = ("manylinux2014_x86_64", "manylinux_2_17_x86_64", "manylinux_2_28_x86_64")
+_LIMIT = 900.0
+
+
+def requirements(release: Release) -> List[str]:
+    """Returns what is installed besides the project's wheel, in pip's syntax."""
+    wanted = list(_REQUIREMENTS)
+    if release.python in ("3.9", "3.10"):
+        wanted.append("tomli")
+    names = {constraint.split("<")[0]: constraint for constraint in release.constraints}
+    wanted = [names.pop(name, name) for name in wanted]
+    return wanted + sorted(names.values())
+
+
+def fingerprint(wheel: Optional[Path]) -> str:
+    """Returns a hash of a wheel's content."""
+    return hashlib.sha256(wheel.read_bytes()).hexdigest() if wheel else "none"
+
+
+def source_fingerprint(project: Path) -> str:
+    """Returns a hash of everything that a built wheel depends on."""
+    total = hashlib.sha256()
+    files = [project / name for name in ("setup.cfg", "setup.py", "pyproject.toml")]
+    for folder in ("xenvcpu", "cbind"):
+        files += sorted((project / folder).rglob("*"))
+    for path in files:
+        if path.is_file() and path.suffix != ".pyc":
+            total.update(f"{path.relative_to(project)}\0".encode())
+            total.update(path.read_bytes())
+    return total.hexdigest()
+
+
+def build_wheel(project: Path, directory: Path) -> None:
+    """Builds the project's wheel into ``directory``."""
+    argv = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps"]
+    run([*argv, "--wheel-dir", str(directory), str(project)], timeout=_LIMIT)
+    if not list(directory.glob("*.whl")):
+        raise LabError(f"no wheel came out of {project}")
+
+
+def _install(directory: Path, release: Release, wanted: Sequence[str]) -> None:
+    argv = [sys.executable, "-m", "pip", "install", "--quiet", "--no-compile"]
+    argv += ["--target", str(directory), "--only-binary=:all:", "--no-warn-conflicts"]
+    argv += ["--implementation", "cp", "--python-version", release.python]
+    for platform in _PLATFORMS:
+        argv += ["--platform", platform]
+    run([*argv, *wanted], timeout=_LIMIT)
+
+
+def _point_scripts(directory: Path) -> None:
+    """Makes the commands start the dom0's Python instead of this machine's."""
+    for script in directory.glob("*"):
+        first, _, rest = script.read_bytes().partition(b"\n")
+        if first.startswith(b"#!") and b"python" in first:
+            script.write_bytes(b"#!/usr/bin/python3\n" + rest)
+
+
+def pack(
+    directory: Path, scratch: Path, release: Release, root: ForeignRoot, wheel: Optional[Path]
+) -> None:
+    """Makes ``python.cpio`` in ``directory``.
+
+    Args:
+        directory: Where the result goes.
+        scratch: Working space.
+        release: The release whose Python will import the packages.
+        root: That Python, which byte-compiles them.
+        wheel: The project's wheel, if there is one.
+    """
+    base = scratch / "overlay"
+    packages = base / TARGET
+    packages.mkdir(parents=True)
+    wanted = requirements(release) + ([str(wheel)] if wheel else [])
+    _install(packages, release, wanted)
+    _point_scripts(packages / "bin")
+    root.compile_python(packages, base)
+    with Archive(directory / "python.cpio") as archive:
+        archive.tree(base)
