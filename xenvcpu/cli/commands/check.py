@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: MIT
+"""`xenvcpu check`: what Xen, and then the processor, will say to a context."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import click
+
+from xenvcpu.cli import contexts, judging
+from xenvcpu.cli.exits import Exit
+from xenvcpu.cli.judging import Question
+from xenvcpu.cli.options import (
+    NEWEST, Session, feature_options, global_options, pass_session, releases, setting_option,
+)
+from xenvcpu.cli.output import print_json, print_table, say
+from xenvcpu.cli.report import finding_lines
+from xenvcpu.contextfile.source import STDIN
+from xenvcpu.rules.features import Interface
+from xenvcpu.rules.release import Release
+from xenvcpu.rules.verdict import Verdict
+
+ACCEPTED = "accepted"
+
+
+def _say_verdict(name: str, verdict: Verdict, interface: Interface, release: Release) -> None:
+    errno = f" ({verdict.errno})" if verdict.errno else ""
+    note = "" if release.is_known else "; this release is newer than the rules, which are those of the newest known"
+    say(f"{name}: {verdict.verdict}{errno} by Xen {release} through {interface.value}{note}")
+    for line in finding_lines(verdict):
+        say(f"  {line}")
+
+
+def _judge_file(session: Session, context: str, settings: Mapping[str, str], question: Question) -> bool:
+    """Judge and print; whether every release accepts it."""
+    value = contexts.read(context, settings).render(question.vcpuid)
+    interface = judging.interface_of(value, question.interface)
+    verdicts = [(release, judging.judge(value, interface, release, question)) for release in question.releases]
+    head = {"context": context, "interface": interface.value, "vcpu": question.vcpuid}
+    if session.json and len(verdicts) == 1:
+        print_json({**head, "xen": str(verdicts[0][0]), **verdicts[0][1].as_dict()})
+    elif session.json:
+        print_json({**head, "verdicts": [{"xen": str(release), **verdict.as_dict()} for release, verdict in verdicts]})
+    elif len(verdicts) == 1:
+        _say_verdict(context, verdicts[0][1], interface, verdicts[0][0])
+    else:
+        rows = [(release, v.verdict, v.errno, ", ".join(f.rule for f in v.findings)) for release, v in verdicts]
+        print_table(("XEN", "VERDICT", "ERRNO", "RULES"), rows)
+    return all(verdict.verdict == ACCEPTED for _, verdict in verdicts)
+
+
+@click.command("check")
+@click.argument("context")
+@click.option("--jsonl", is_flag=True, help="CONTEXT is `-`: one JSON object a line in, one verdict a line out.")
+@click.option(
+    "--xen", "judges", callback=releases, default=NEWEST, show_default=True, metavar="RELEASE",
+    help="4.17, 4.17.3, staging, or all.",
+)
+@click.option(
+    "--interface", type=click.Choice([interface.value for interface in Interface]),
+    help="Who starts it: the guest (vcpuop) or dom0 (domctl).  [default: vcpuop where that can carry it]",
+)
+@click.option("--vcpu", default=1, show_default=True, metavar="N", type=click.IntRange(0), help="Which vcpu it is for.")
+@setting_option
+@feature_options
+@global_options
+@pass_session
+def command(
+    session: Session, context: str, jsonl: bool, judges: tuple[Release, ...], interface: str | None, vcpu: int,
+    settings: Mapping[str, str],
+) -> None:
+    """Judge a context by the rules of a Xen release and of the processor.
+
+    Exits 3 when it is rejected (Xen refuses it) or fatal (Xen takes it, the guest
+    crashes).
+
+    With --jsonl every line of stdin is {"bytes": HEX} (a struct vcpu_hvm_context, or for
+    domctl a CPU record) or {"context": {...}} (the keys of a context file); a bad line
+    gives {"error": ...} in its place, and the command exits 1 at the end.
+    """
+    question = Question(None if interface is None else Interface(interface), judges, session.features, vcpu)
+    if jsonl:
+        if context != STDIN or settings:
+            raise click.UsageError("--jsonl reads stdin: give - as CONTEXT, and no --set")
+        from xenvcpu.cli.jsonl import judge_lines
+
+        if not judge_lines(question):
+            raise click.exceptions.Exit(Exit.FAILED)
+    elif not _judge_file(session, context, settings, question):
+        raise click.exceptions.Exit(Exit.REFUSED)

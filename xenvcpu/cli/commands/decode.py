@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: MIT
+"""`xenvcpu decode`: bytes as a context file."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from xenvcpu.abi import save_stream
+from xenvcpu.cli.commands.encode import FORMAT_NAMES, STREAM_LIMIT
+from xenvcpu.cli.options import Session, global_options, pass_session
+from xenvcpu.contextfile import FORMATS, as_mapping, stream
+from xenvcpu.contextfile.source import STDIN
+from xenvcpu.contextfile.writing import written
+from xenvcpu.errors import FormatError
+
+
+def _read(file: str) -> bytes:
+    if file == STDIN:
+        data = sys.stdin.buffer.read(STREAM_LIMIT + 1)
+    else:
+        with open(file, "rb") as opened:
+            data = opened.read(STREAM_LIMIT + 1)
+    if len(data) > STREAM_LIMIT:
+        raise FormatError(f"{file}: larger than {STREAM_LIMIT} bytes", offset=STREAM_LIMIT)
+    return data
+
+
+@click.command("decode")
+@click.argument("file")
+@click.option("--as", "form", type=click.Choice(FORMAT_NAMES), required=True, help="The C struct that the bytes are.")
+@global_options
+@pass_session
+def command(session: Session, file: str, form: str) -> None:
+    """Print the bytes of a C struct as a context file: TOML, or JSON with --json.
+
+    Nothing is lost: `encode` makes the same bytes of it. FILE is `-` for stdin.
+    """
+    data = _read(file)
+    is_stream = form == stream.FORMAT
+    shown = stream.as_mapping(save_stream.split(data)) if is_stream else as_mapping(FORMATS[form].decode(data))
+    click.echo(written(shown, "json" if session.json else "toml"))

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: MIT
+"""`xenvcpu preset`: the built-in contexts."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+
+import click
+
+from xenvcpu.cli.options import Session, global_options, pass_session, setting_option
+from xenvcpu.cli.output import print_json, print_table
+from xenvcpu.context.presets import PRESETS
+from xenvcpu.contextfile import dump, from_mapping
+from xenvcpu.contextfile.writing import as_mapping, hexed
+
+
+def _about(name: str) -> str:
+    return inspect.getdoc(PRESETS[name]) or ""
+
+
+@click.command("preset")
+@click.argument("name", required=False, type=click.Choice(list(PRESETS)))
+@setting_option
+@click.option("--vcpu", default=1, show_default=True, metavar="N", type=click.IntRange(0), help="Which vcpu it is for.")
+@global_options
+@pass_session
+def command(session: Session, name: str | None, settings: Mapping[str, str], vcpu: int) -> None:
+    """List the presets, or print one as a context file."""
+    if name is None:
+        if settings:
+            raise click.UsageError("--set needs the NAME of a preset")
+        rows = [(known, _about(known).partition("\n")[0]) for known in PRESETS]
+        if session.json:
+            print_json({"presets": [{"name": known, "description": about} for known, about in rows]})
+        else:
+            print_table(("NAME", "WHAT IT IS"), rows)
+        return
+    context = from_mapping({"preset": name}, settings, name=f"preset {name}").render(vcpu)
+    if session.json:
+        print_json({"description": _about(name).partition("\n")[0], **hexed(as_mapping(context))})
+    else:
+        click.echo(dump(context, comment=f"{name}: {_about(name)}"))

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: MIT
+"""Options and arguments that several commands share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Callable, TypeVar
+
+import click
+
+# The rules are imported when an option needs them: `--help` does not.
+if TYPE_CHECKING:
+    from xenvcpu.rules.features import Features
+    from xenvcpu.rules.release import Release
+
+F = TypeVar("F", bound=Callable[..., Any])
+NEWEST = "newest"
+HOST_HELP = "Where to work: auto, dom0, guest, model:NAME or model:FILE."
+
+
+class Session:
+    """What the global options say, and what is said about the domain.
+
+    Attributes:
+        host: The `--host` spec.
+        json: Whether to print JSON.
+        quiet: Whether to leave out what is not asked for.
+        masks: What the domain's CPU policy allows, as far as it was given: attributes of `Features`.
+    """
+
+    def __init__(self) -> None:
+        self.host = "auto"
+        self.json = False
+        self.quiet = False
+        self.masks: dict[str, Any] = {}
+
+    @property
+    def features(self) -> Features:
+        """What the domain's CPU policy allows."""
+        from xenvcpu.rules.features import Features
+
+        return Features(**self.masks)
+
+
+pass_session = click.make_pass_decorator(Session, ensure=True)
+
+
+def _keep(context: click.Context, option: click.Parameter, value: Any) -> None:
+    session = context.find_root().ensure_object(Session)
+    if value and option.name is not None:
+        setattr(session, option.name, value)
+
+
+def _mask(context: click.Context, option: click.Parameter, value: str | None) -> None:
+    _feature(context, option, None if value is None else integer(value))
+
+
+def _feature(context: click.Context, option: click.Parameter, value: Any) -> None:
+    session = context.find_root().ensure_object(Session)
+    if value is not None and option.name is not None:
+        session.masks[option.name] = value
+
+
+def global_options(function: F) -> F:
+    """The global options; they may stand before or after the name of a command."""
+    for option in (
+        click.option("-q", "--quiet", is_flag=True, expose_value=False, callback=_keep, help="Print no notes."),
+        click.option("--json", is_flag=True, expose_value=False, callback=_keep, help="Print JSON."),
+        click.option("--host", metavar="HOST", expose_value=False, callback=_keep, help=HOST_HELP),
+    ):
+        function = option(function)
+    return function
+
+
+def integer(text: str) -> int:
+    """An integer in any base: `0x20`, `0b11`, `48`.
+
+    Raises:
+        click.BadParameter: Not one, or it does not fit 64 bits.
+    """
+    try:
+        number = int(text, 0)
+    except ValueError as exc:
+        raise click.BadParameter(f"{text!r} is not an integer") from exc
+    if not 0 <= number < 1 << 64:
+        raise click.BadParameter(f"{text} does not fit 64 bits")
+    return number
+
+
+def releases(context: click.Context, option: click.Parameter, text: str) -> tuple[Release, ...]:
+    """A release of Xen, or all that are known, as an option gives them."""
+    from xenvcpu.errors import ContextError
+    from xenvcpu.rules.release import KNOWN, Release
+
+    if text == NEWEST:
+        return KNOWN[-1:]
+    try:
+        return KNOWN if text == "all" else (Release.parse(text),)
+    except ContextError as exc:
+        raise click.BadParameter(str(exc)) from exc
+
+
+def _settings(context: click.Context, option: click.Parameter, texts: tuple[str, ...]) -> dict[str, str]:
+    settings = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not key.strip():
+            raise click.BadParameter(f"{text!r} is not KEY=VALUE")
+        settings[key.strip()] = value.strip()
+    return settings
+
+
+setting_option = click.option(
+    "--set", "settings", callback=_settings, multiple=True, metavar="KEY=VALUE",
+    help="Give a key of the context anew, under the same checks. Repeatable.",
+)
+
+
+def feature_options(function: F) -> F:
+    """The options that say what the domain's CPU policy allows; they go to the session."""
+    for option in (
+        click.option(
+            "--registered-vcpu-info/--no-registered-vcpu-info", default=None, expose_value=False, callback=_feature,
+            help="Whether a vcpu from number 32 on has registered its vcpu_info.",
+        ),
+        click.option(
+            "--hap/--shadow", "is_hap", default=None, expose_value=False, callback=_feature,
+            help="How the domain's memory is paged.  [default: hap]",
+        ),
+        click.option(
+            "--vendor", type=click.Choice(["intel", "amd"]), expose_value=False, callback=_feature,
+            help="Whose processor the host has.",
+        ),
+        click.option(
+            "--maxphysaddr", type=click.IntRange(32, 52), metavar="BITS", expose_value=False, callback=_feature,
+            help="Width of the domain's physical addresses.",
+        ),
+        click.option(
+            "--efer-valid", metavar="MASK", expose_value=False, callback=_mask,
+            help="The EFER bits that the domain may set.",
+        ),
+        click.option(
+            "--cr4-valid", metavar="MASK", expose_value=False, callback=_mask,
+            help="The CR4 bits that the domain may set.",
+        ),
+    ):
+        function = option(function)
+    return function

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: MIT
+"""What the commands print: JSON, and tables that are plain columns where no terminal reads them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import click
+
+from xenvcpu.contextfile.template import SCHEMA
+
+
+def plain(text: object) -> str:
+    """Text that a terminal may see: what is not printable is escaped.
+
+    Names of domains, logs and files are written by others, who might steer the terminal.
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(text))
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Print lines, each made plain."""
+    for line in text.split("\n"):
+        click.echo(plain(line), err=err)
+
+
+def print_json(data: Mapping[str, Any], *, err: bool = False) -> None:
+    """Print one JSON document, with the number of its schema first."""
+    click.echo(json.dumps({"schema": SCHEMA, **data}, indent=2), err=err)
+
+
+def print_table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print a table: drawn on a terminal, plain columns in a pipe."""
+    cells = [[plain("-" if cell is None else cell) for cell in row] for row in rows]
+    if not (sys.stdout.isatty() and _draw(headings, cells)):
+        widths = [max(map(len, column)) for column in zip(headings, *cells)]
+        for row in (headings, *cells):
+            click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
+
+
+def _draw(headings: Sequence[str], cells: Sequence[Sequence[str]]) -> bool:
+    """Draw with rich; False where it is not installed."""
+    try:
+        from rich.box import SIMPLE_HEAD
+        from rich.console import Console
+        from rich.table import Table
+        from rich.text import Text
+    except ImportError:
+        return False
+    drawn = Table(*headings, box=SIMPLE_HEAD)
+    for row in cells:
+        drawn.add_row(*map(Text, row))
+    Console().print(drawn)
+    return True

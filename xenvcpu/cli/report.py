@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: MIT
+"""An error as the command says it: a few lines of text, or one JSON document, on stderr."""
+
+from __future__ import annotations
+
+import errno as _errno
+from collections.abc import Iterator
+from typing import Any
+
+from xenvcpu.cli.exits import Exit, exit_of
+from xenvcpu.cli.main import PROGRAM
+from xenvcpu.cli.output import print_json, say
+from xenvcpu.errors import RefusedContextError, XenVcpuError
+from xenvcpu.rules.verdict import Verdict
+
+_ATTRIBUTES = (
+    "field", "value", "rule", "remedy", "op", "domid", "vcpuid", "offset", "log", "console", "differences", "restored",
+)
+_RESTORED = {True: "the domain was put back as it was found", False: "the domain could NOT be put back as it was found"}
+
+
+def report(error: XenVcpuError, *, is_json: bool) -> Exit:
+    """Say what went wrong.
+
+    Returns:
+        The exit code.
+    """
+    code = exit_of(error)
+    if is_json:
+        print_json({"error": {**as_dict(error), "exit": int(code)}}, err=True)
+        return code
+    say(f"{PROGRAM}: {error}", err=True)
+    for line in _details(error):
+        say(f"  {line}", err=True)
+    return code
+
+
+def as_dict(error: XenVcpuError) -> dict[str, Any]:
+    """The error as JSON has it: its type, its message, and what it carries."""
+    data: dict[str, Any] = {"type": type(error).__name__, "message": str(error)}
+    for name in _ATTRIBUTES:
+        value = getattr(error, name, None)
+        if value is not None and value != "" and value != ():
+            data[name] = _shown(name, value)
+    number = getattr(error, "errno", None)
+    if number:
+        data["errno"] = _errno.errorcode.get(number, number)
+    if isinstance(error, RefusedContextError):
+        data.update(error.verdict.as_dict())
+    return data
+
+
+def _shown(name: str, value: object) -> object:
+    if isinstance(value, tuple):
+        return list(value)
+    if name == "value" and isinstance(value, int) and not isinstance(value, bool):
+        return hex(value)
+    return value if isinstance(value, (str, int)) else repr(value)
+
+
+def _details(error: XenVcpuError) -> Iterator[str]:
+    if isinstance(error, RefusedContextError):
+        yield from finding_lines(error.verdict)
+    yield from (f"Xen said: {line}" for line in getattr(error, "console", ()))
+    yield from getattr(error, "differences", ())[1:]
+    restored = getattr(error, "restored", None)
+    if restored is not None:
+        yield _RESTORED[restored]
+
+
+def finding_lines(verdict: Verdict) -> Iterator[str]:
+    """The findings of a verdict as text."""
+    for finding in verdict.findings:
+        source = f" ({finding.source})" if finding.source else ""
+        yield f"{finding.level.value} {finding.rule}: {finding.message}{source}"
+        if finding.console:
+            yield f"  Xen prints: {finding.console}"
+    if verdict.depends_on:
+        options = ", ".join("--" + name.replace("_", "-") for name in verdict.depends_on)
+        yield f"not known, and assumed: what {options} would give"

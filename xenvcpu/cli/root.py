@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: MIT
+"""The command `xenvcpu` itself: its commands, its global options, and how it ends."""
+
+from __future__ import annotations
+
+import errno
+import importlib
+from typing import Any
+
+import click
+
+from xenvcpu import __version__
+from xenvcpu.cli import exits
+from xenvcpu.cli.main import PROGRAM
+from xenvcpu.cli.options import Session, global_options
+from xenvcpu.errors import XenVcpuError
+
+COMMANDS = {
+    "list": "The vcpus of domains, as `xl vcpu-list`, with mode and rip.",
+    "show": "The registers of one vcpu.",
+    "start": "Start vcpus at the state that a context file says.",
+    "stop": "Take vcpus away.",
+    "check": "What Xen, and then the processor, will say to a context.",
+    "preset": "The built-in contexts; one of them as a context file.",
+    "encode": "A context file as the bytes of a C struct.",
+    "decode": "The bytes of a C struct as a context file.",
+    "doctor": "What this machine can do, what is missing, how to get it.",
+    "model": "Worlds of the model, kept in a file.",
+    "completion": "Completion for a shell.",
+}
+"""The commands, in the order of `--help`; each stands in `xenvcpu.cli.commands` under its name."""
+
+EPILOG = f"\b\nExit codes:\n{exits.table()}"
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command when it is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names, in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name, imported now."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"xenvcpu.cli.commands.{cmd_name}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list in `--help`, made without importing any command."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; an error of ours becomes a message and an exit code."""
+        session = ctx.ensure_object(Session)
+        try:
+            return super().invoke(ctx)
+        except XenVcpuError as error:
+            from xenvcpu.cli.report import report
+
+            ctx.exit(report(error, is_json=session.json))
+        except KeyboardInterrupt:
+            ctx.exit(exits.Exit.INTERRUPTED)
+        except OSError as error:
+            if error.errno == errno.EPIPE:
+                raise
+            from xenvcpu.cli.output import say
+
+            say(f"{PROGRAM}: {error}", err=True)
+            ctx.exit(exits.Exit.FAILED)
+
+
+@click.group(cls=LazyGroup, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, "-V", "--version", prog_name=PROGRAM)
+@global_options
+def root() -> None:
+    """Start, inspect and stop the vcpus of Xen HVM and PVH guests.
+
+    DOMAIN is a domid, a name or a UUID; inside a guest it is `self`. VCPUS is `2`,
+    `1-3`, `1,5` or `all`. CONTEXT is a context file in TOML or JSON, `-` for stdin, or
+    `preset:NAME`.
+    """
