@@ -50,7 +50,7 @@ def open_host(spec: str = "auto") -> Host:
         HostError: This machine is not under Xen, or the spec is unknown.
     """
     if spec.startswith("model:"):
-        from xenvcpu.model.worlds import open_model
+        from xenvcpu.model import open_model
 
         return Host("model", open_model(spec[len("model:") :]))
     kind = detect() if spec == "auto" else spec
