@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from xenvcpu.abi.layout import Image
-from xenvcpu.cli.judging import STRUCTS, Question, answer
+from xenvcpu.cli.judging import STRUCTS, Question, as_dict, verdicts
 from xenvcpu.context.vcpu_context import VcpuContext
 from xenvcpu.contextfile import from_mapping
 from xenvcpu.contextfile.source import MAX_SIZE
@@ -57,7 +57,7 @@ def judge_lines(question: Question) -> bool:
     is_good = True
     for line in _lines(sys.stdin.buffer):
         try:
-            said = answer(_value(line, question), question)
+            said = as_dict(verdicts(_value(line, question), question)[1])
         except (XenVcpuError, ValueError, RecursionError) as exc:
             is_good, said = False, {"error": str(exc)}
         sys.stdout.write(json.dumps(said) + "\n")

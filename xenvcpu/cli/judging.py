@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from xenvcpu.abi.layout import Image
 from xenvcpu.context.vcpu_context import VcpuContext
 from xenvcpu.contextfile.formats import FORMATS, convert, format_of
-from xenvcpu.encoding import extended_fields, to_cpu_record
+from xenvcpu.encoding import as_context, to_cpu_record
 from xenvcpu.errors import ContextError
 from xenvcpu.rules.check import check_context, check_record
 from xenvcpu.rules.features import Features, Interface
@@ -17,6 +17,9 @@ from xenvcpu.rules.verdict import Finding, Level, Verdict
 
 STRUCTS = {Interface.VCPUOP: FORMATS["vcpu_hvm_context"], Interface.DOMCTL: FORMATS["cpu_record"]}
 """The struct that each interface takes."""
+
+EXTENDED = "extended-field"
+"""The rule by which `to_vcpu_hvm_context` refuses what only dom0 can carry."""
 
 
 class Question(NamedTuple):
@@ -35,35 +38,52 @@ class Question(NamedTuple):
     vcpuid: int
 
 
-def interface_of(value: VcpuContext | Image, asked: Interface | None) -> Interface:
-    """The interface to judge for: the one asked for, else VCPUOP where it can carry the context."""
-    if asked is not None:
-        return asked
-    if isinstance(value, Image):
-        return Interface.DOMCTL if format_of(value) is STRUCTS[Interface.DOMCTL] else Interface.VCPUOP
-    return Interface.DOMCTL if next(extended_fields(value), None) else Interface.VCPUOP
+def encode(value: VcpuContext | Image, asked: Interface | None) -> tuple[Interface, VcpuContext | Image]:
+    """The interface to judge for, and what it is given.
+
+    Not asked for one, VCPUOP is taken where it can carry the context. A context for the
+    dom0 interface stays one: its record depends on the release.
+
+    Raises:
+        ContextError: The interface cannot carry the context; the field is named.
+    """
+    if asked is Interface.DOMCTL:
+        return asked, value if isinstance(value, VcpuContext) else convert(value, STRUCTS[asked])
+    if asked is None and isinstance(value, Image) and format_of(value) is STRUCTS[Interface.DOMCTL]:
+        return Interface.DOMCTL, value
+    try:
+        return Interface.VCPUOP, convert(value, STRUCTS[Interface.VCPUOP])
+    except ContextError as exc:
+        if asked is not None or exc.rule != EXTENDED:
+            raise
+    return Interface.DOMCTL, value if isinstance(value, VcpuContext) else as_context(value)
 
 
 def judge(value: VcpuContext | Image, interface: Interface, release: Release, question: Question) -> Verdict:
-    """The verdict of one release; a context that the interface cannot carry is rejected by name."""
+    """What one release says to what `encode` gave."""
+    if interface is Interface.VCPUOP:
+        assert isinstance(value, Image)
+        return check_context(value, release, question.features, question.vcpuid)
+    record = to_cpu_record(value, release) if isinstance(value, VcpuContext) else value
+    return check_record(record, release, question.features, question.vcpuid)
+
+
+def verdicts(value: VcpuContext | Image, question: Question) -> tuple[Interface, list[tuple[Release, Verdict]]]:
+    """The interface that was judged for, and what each release says.
+
+    A context that the interface cannot carry is rejected by name.
+    """
     try:
-        if interface is Interface.VCPUOP:
-            image = convert(value, STRUCTS[interface])
-            return check_context(image, release, question.features, question.vcpuid)
-        # The MSRs go beside the record, and the record is made for the release.
-        image = to_cpu_record(value, release) if isinstance(value, VcpuContext) else convert(value, STRUCTS[interface])
-        return check_record(image, release, question.features, question.vcpuid)
+        interface, given = encode(value, question.interface)
+        return interface, [(release, judge(given, interface, release, question)) for release in question.releases]
     except ContextError as exc:
-        given = exc.value if isinstance(exc.value, int) else 0
-        return Verdict((Finding(exc.rule, Level.REJECTED, exc.field or "", given, str(exc)),))
+        number = exc.value if isinstance(exc.value, int) else 0
+        refused = Verdict((Finding(exc.rule, Level.REJECTED, exc.field or "", number, str(exc)),))
+        return question.interface or Interface.VCPUOP, [(release, refused) for release in question.releases]
 
 
-def answer(value: VcpuContext | Image, question: Question) -> dict[str, Any]:
+def as_dict(said: list[tuple[Release, Verdict]]) -> dict[str, Any]:
     """The verdict, or one for each release, as `check --json` prints it."""
-    interface = interface_of(value, question.interface)
-    if len(question.releases) == 1:
-        return judge(value, interface, question.releases[0], question).as_dict()
-    verdicts = [
-        {"xen": str(release), **judge(value, interface, release, question).as_dict()} for release in question.releases
-    ]
-    return {"verdicts": verdicts}
+    if len(said) == 1:
+        return said[0][1].as_dict()
+    return {"verdicts": [{"xen": str(release), **verdict.as_dict()} for release, verdict in said]}

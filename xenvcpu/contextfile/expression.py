@@ -12,6 +12,7 @@ import operator
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Callable
 
 from xenvcpu.errors import ContextError
@@ -117,8 +118,12 @@ def parse(value: object) -> int | Expression:
         )
     if len(value) > MAX_LENGTH:
         raise _error(value, f"is longer than {MAX_LENGTH} characters")
-    if _LITERAL.fullmatch(value):
-        return int(value, 0)
+    return int(value, 0) if _LITERAL.fullmatch(value) else _parsed(value)
+
+
+# Contexts that come by the thousand repeat a few expressions.
+@lru_cache(maxsize=256)
+def _parsed(value: str) -> int | Expression:
     if not _TOKENS.match(value):
         raise _error(value, "is not an integer expression")
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Union
 
 from xenvcpu.abi.cpu_record import FPU_SIZE
@@ -180,13 +181,18 @@ def understand(source: Source) -> ContextTemplate:
     return replace(_context(source), description=description)
 
 
+@lru_cache(maxsize=None)
+def _preset(name: str) -> VcpuContext:
+    return PRESETS[name]()
+
+
 def _context(source: Source) -> ContextTemplate:
     given = {"mode": source.data.get("mode")} if "mode" in source.data else {}
     mode = MODES[_choice(source, "mode", MODES)] if given else MODES["32B"]
     base = VcpuContext(mode)
     if "preset" in source.data:
         name = _choice(source, "preset", PRESETS)
-        base = PRESETS[name]()
+        base = _preset(name)
         if given and base.mode is not mode:
             problem = f"preset {name} is not {source.data['mode']}"
             raise source.error("mode", problem, rule="choice", remedy="leave it out")

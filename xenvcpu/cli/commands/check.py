@@ -33,19 +33,17 @@ def _say_verdict(name: str, verdict: Verdict, interface: Interface, release: Rel
 def _judge_file(session: Session, context: str, settings: Mapping[str, str], question: Question) -> bool:
     """Judge and print; whether every release accepts it."""
     value = contexts.read(context, settings).render(question.vcpuid)
-    interface = judging.interface_of(value, question.interface)
-    verdicts = [(release, judging.judge(value, interface, release, question)) for release in question.releases]
-    head = {"context": context, "interface": interface.value, "vcpu": question.vcpuid}
-    if session.json and len(verdicts) == 1:
-        print_json({**head, "xen": str(verdicts[0][0]), **verdicts[0][1].as_dict()})
-    elif session.json:
-        print_json({**head, "verdicts": [{"xen": str(release), **verdict.as_dict()} for release, verdict in verdicts]})
-    elif len(verdicts) == 1:
-        _say_verdict(context, verdicts[0][1], interface, verdicts[0][0])
+    interface, said = judging.verdicts(value, question)
+    if session.json:
+        xen = {"xen": str(said[0][0])} if len(said) == 1 else {}
+        head = {"context": context, "interface": interface.value, "vcpu": question.vcpuid, **xen}
+        print_json({**head, **judging.as_dict(said)})
+    elif len(said) == 1:
+        _say_verdict(context, said[0][1], interface, said[0][0])
     else:
-        rows = [(release, v.verdict, v.errno, ", ".join(f.rule for f in v.findings)) for release, v in verdicts]
+        rows = [(release, v.verdict, v.errno, ", ".join(f.rule for f in v.findings)) for release, v in said]
         print_table(("XEN", "VERDICT", "ERRNO", "RULES"), rows)
-    return all(verdict.verdict == ACCEPTED for _, verdict in verdicts)
+    return all(verdict.verdict == ACCEPTED for _, verdict in said)
 
 
 @click.command("check")
