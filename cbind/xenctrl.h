@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * libxenctrl: domctls. SONAME 4.N for Xen 4.N; a library of one release does not work on another.
- * These prototypes are the same from Xen 4.6 to 4.22. The struct that xc_domain_getinfolist fills is not: see
+ * These prototypes are the same from Xen 4.6 to 4.22. xc_domaininfo_t is not, so it is opaque here: see
  * xenvcpu/abi/domain_info.py.
  */
 
 typedef struct xc_interface_core xc_interface;
 typedef struct xen_domctl_getvcpuinfo xc_vcpuinfo_t;
-typedef union vcpu_guest_context_any vcpu_guest_context_any_t;
+typedef ... xc_domaininfo_t;
+typedef ... vcpu_guest_context_any_t;
 
 xc_interface *xc_interface_open(xentoollog_logger *logger, xentoollog_logger *dombuild_logger, unsigned int open_flags);
 int xc_interface_close(xc_interface *xch);
@@ -18,7 +19,7 @@ int xc_readconsolering(
 int xc_domain_pause(xc_interface *xch, uint32_t domid);
 int xc_domain_unpause(xc_interface *xch, uint32_t domid);
 int xc_domain_shutdown(xc_interface *xch, uint32_t domid, int reason);
-int xc_domain_getinfolist(xc_interface *xch, uint32_t first_domain, unsigned int max_domains, void *info);
+int xc_domain_getinfolist(xc_interface *xch, uint32_t first_domain, unsigned int max_domains, xc_domaininfo_t *info);
 
 int xc_domain_hvm_getcontext(xc_interface *xch, uint32_t domid, uint8_t *ctxt_buf, uint32_t size);
 int xc_domain_hvm_getcontext_partial(

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: MIT
+"""The numbers that Python has from the Xen headers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Dict
+
+import pytest
+
+from xenvcpu.abi import cpu_record, domain_info, save_stream, vcpu_hvm_context, vcpu_info, xen_version
+from xenvcpu.abi.guest_context import VGCF
+from xenvcpu.ports import guest
+
+from .conftest import Headers
+
+NUMBERS: Dict[str, int] = {
+    "HVM_FILE_MAGIC": save_stream.MAGIC,
+    "HVM_FILE_VERSION": save_stream.VERSION,
+    "CPU_XSAVE_CODE": save_stream.Typecode.CPU_XSAVE,
+    "CPU_MSR_CODE": save_stream.Typecode.CPU_MSR,
+    "XEN_X86_FPU_INITIALISED": cpu_record.FPU_INITIALISED,
+    "XEN_INVALID_MAX_VCPU_ID": domain_info.NO_VCPU,
+    "XENVER_version": xen_version.XENVER_VERSION,
+    "XENVER_extraversion": xen_version.XENVER_EXTRAVERSION,
+    "sizeof(xen_extraversion_t)": xen_version.EXTRAVERSION_SIZE,
+    "__HYPERVISOR_xen_version": guest.HYPERVISOR_XEN_VERSION,
+    "__HYPERVISOR_vcpu_op": guest.HYPERVISOR_VCPU_OP,
+    **{mode.name: mode for mode in vcpu_hvm_context.Mode},
+    **{op.name: op for op in guest.VcpuOp},
+    **{f"RUNSTATE_{state.name}": state for state in vcpu_info.Runstate},
+    **{f"VGCF_{flag.name}": flag for flag in VGCF},
+    **{
+        f"HVM_SAVE_CODE({code.name})": code
+        for code in save_stream.Typecode if code.name not in ("CPU_XSAVE", "CPU_MSR")
+    },
+}
+
+
+def equal(expression: str, number: int) -> str:
+    """A line of C that compiles only if an expression has that value."""
+    return f'_Static_assert(({expression}) == {int(number)}, "{expression}");'
+
+
+@pytest.mark.parametrize("expression", NUMBERS)
+def test_a_number_is_that_of_the_header(headers: Headers, tmp_path: Path, expression: str) -> None:
+    assert headers.compile(tmp_path, [equal(expression, NUMBERS[expression])]) == ""

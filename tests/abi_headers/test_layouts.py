@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: MIT
+"""The layouts in `xenvcpu.abi`, each size and offset judged by the compiler that reads the Xen headers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Callable, Dict, List, Optional, Tuple
+
+import pytest
+
+from xenvcpu.abi import cpu_msr, cpu_record, domain_info, guest_context, save_stream, vcpu_hvm_context, vcpu_info, xsave
+from xenvcpu.abi.layout import Layout
+
+from .conftest import Headers
+
+
+def in_block(block: str) -> Callable[[str], str]:
+    """The C path of a field of `struct vcpu_hvm_context`, whose registers are in a union."""
+    return lambda name: name if name in ("mode", "pad") else f"cpu_regs.{block}.{name}"
+
+
+def same(name: str) -> str:
+    """The C path of a field that has its path as its name."""
+    return name
+
+
+Case = Tuple[Layout, Callable[[str], str], Optional[int]]
+CASES: Dict[str, Case] = {
+    "vcpu_hvm_context-32B": (vcpu_hvm_context.LAYOUT_32B, in_block("x86_32"), vcpu_hvm_context.SIZE),
+    "vcpu_hvm_context-64B": (vcpu_hvm_context.LAYOUT_64B, in_block("x86_64"), vcpu_hvm_context.SIZE),
+    "hvm_hw_cpu": (cpu_record.LAYOUT, same, cpu_record.SIZE),
+    "hvm_save_descriptor": (save_stream.DESCRIPTOR_LAYOUT, same, 8),
+    "hvm_save_header": (save_stream.HEADER_LAYOUT, same, 24),
+    "hvm_msr": (cpu_msr.HEAD_LAYOUT, same, None),
+    "hvm_one_msr": (cpu_msr.ENTRY_LAYOUT, same, 16),
+    "hvm_hw_cpu_xsave": (xsave.layout(xsave.SIZE_MIN), same, None),
+    "vcpu_guest_context": (guest_context.LAYOUT, same, guest_context.SIZE),
+    "xen_domctl_getdomaininfo": (domain_info.LAYOUT, same, None),
+    "xen_domctl_getvcpuinfo": (vcpu_info.LAYOUT, same, 24),
+    "vcpu_runstate_info": (vcpu_info.RUNSTATE_LAYOUT, same, 48),
+}
+
+
+def asserts(layout: Layout, path: Callable[[str], str], size: Optional[int]) -> List[str]:
+    """C lines that compile only if the layout is right. `size` is None for a struct that grows."""
+    struct = f"struct {layout.name}"
+    lines = [] if size is None else [f'_Static_assert(sizeof({struct}) == {layout.size}, "size");']
+    for name, offset, length in layout.fields.values():
+        field = path(name)
+        lines += [
+            f'_Static_assert(offsetof({struct}, {field}) == {offset}, "offset of {name}");',
+            f'_Static_assert(sizeof((({struct} *)0)->{field}) == {length}, "size of {name}");',
+        ]
+    return lines
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_layout_is_that_of_the_header(headers: Headers, tmp_path: Path, name: str) -> None:
+    assert headers.compile(tmp_path, asserts(*CASES[name])) == ""
+
+
+def test_a_field_that_is_elsewhere_is_noticed(headers: Headers, tmp_path: Path) -> None:
+    moved = Layout("hvm_hw_cpu", cpu_record.SIZE, [cpu_record.LAYOUT.fields["rip"]._replace(offset=648)])
+    assert "offset of rip" in headers.compile(tmp_path, asserts(moved, same, None))
+
+
+def test_the_domain_information_has_the_size_of_its_release(headers: Headers, tmp_path: Path) -> None:
+    size = domain_info.size(headers.release)
+    assert headers.compile(tmp_path, [f'_Static_assert(sizeof(xc_domaininfo_t) == {size}, "size");']) == ""
+
+
+def test_the_guest_context_is_the_largest_of_the_union(headers: Headers, tmp_path: Path) -> None:
+    line = f'_Static_assert(sizeof(vcpu_guest_context_any_t) == {guest_context.SIZE}, "size");'
+    assert headers.compile(tmp_path, [line]) == ""
