@@ -47,7 +47,7 @@ def _asked(context: VcpuContext, release: Release) -> dict[str, int]:
     values: dict[str, int] = {}
     for name, value in context:
         if isinstance(value, Segment):
-            ar = effect.loaded_ar(effect.adjusted_ar(name, value.ar, release), value.limit)
+            ar = effect.loaded_ar(effect.adjusted_ar(name, value.ar, release), value.limit, release)
             values.update({
                 f"{name}_sel": value.selector, f"{name}_base": value.base, f"{name}_limit": value.limit,
                 f"{name}_arbytes": ar,

@@ -69,9 +69,18 @@ class Layout:
     def image(self, values: Mapping[str, int] | None = None, rest: bytes = b"") -> Image:
         """Make an image with the fields given, all others zero.
 
+        Args:
+            values: Fields by name.
+            rest: The bytes that no field covers; zeros follow where there are fewer.
+
         Raises:
-            ContextError: A name is not a field, or a value does not fit its field.
+            ContextError: A name is not a field, a value does not fit its field, or `rest` is too long.
         """
+        if len(rest) > self.rest_size:
+            raise ContextError(
+                f"{self.name} has {self.rest_size} bytes that no field covers, got {len(rest)}", value=len(rest),
+                rule="range",
+            )
         given = {} if values is None else values
         for name, value in given.items():
             self._require(name, value)

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: MIT
+"""The CPU_XSAVE record."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.abi.abi_strategies import blobs
+from xenvcpu.abi import xsave
+from xenvcpu.errors import FormatError
+
+AVX = xsave.layout(xsave.SIZE_MIN + 256).image(
+    {"xcr0": 7, "xcr0_accum": 7, "save_area.xsave_hdr.xstate_bv": 7}, rest=bytes(range(256)) * 3
+)
+
+
+@given(st.integers(xsave.SIZE_MIN, 3000).flatmap(blobs))
+def test_a_record_of_any_length_comes_back_byte_for_byte(payload: bytes) -> None:
+    assert payload == xsave.decode(payload).pack()
+
+
+@pytest.mark.parametrize("size", [0, 23, xsave.SIZE_MIN - 1])
+def test_a_record_without_its_header_is_a_format_error(size: int) -> None:
+    with pytest.raises(FormatError) as caught:
+        xsave.decode(bytes(size))
+    assert size == caught.value.offset
+
+
+def test_the_fields_lie_as_in_the_manuals() -> None:
+    payload = AVX.pack()
+    assert [7, 7] == [payload[offset] for offset in (8, 24 + 512)]
+
+
+def test_the_components_in_use_are_named_and_unknown_ones_numbered() -> None:
+    image = AVX.with_values(**{"save_area.xsave_hdr.xstate_bv": 1 << 63 | 5})
+    assert ("x87", "ymm", "63") == xsave.components(image)
+
+
+def test_dropping_extended_state_keeps_x87_and_sse_and_every_other_byte() -> None:
+    dropped = xsave.without_extended(AVX)
+    assert ("x87", "sse") == xsave.components(dropped)
+    assert AVX.pack() == dropped.with_values(**{"save_area.xsave_hdr.xstate_bv": 7}).pack()
