@@ -26,7 +26,6 @@ _KEEPS: Mapping[str, Callable[[int], int]] = {
 }
 _BEFORE_TSC = slice(cpu_record.FPU_SIZE, cpu_record.LAYOUT.fields["tsc"].offset)
 _AFTER_TSC = slice(cpu_record.LAYOUT.fields["pending_event"].offset, cpu_record.LAYOUT.fields["flags"].offset)
-_XSTATE_BV = "save_area.xsave_hdr.xstate_bv"
 
 
 def _as_kept(record: Image, name: str) -> int:
@@ -55,9 +54,9 @@ def record_differences(vcpuid: int, wanted: bytes, got: bytes) -> List[str]:
 
 
 def _lost_components(vcpuid: int, wanted: bytes, got: bytes) -> List[str]:
-    before, after = (xsave.decode(payload)[_XSTATE_BV] for payload in (wanted, got))
+    before, after = (xsave.decode(payload)[xsave.XSTATE_BV] for payload in (wanted, got))
     lost = before & ~after & ~xsave.XSTATE_LEGACY
-    return [f"vcpu {vcpuid}: XSAVE components {lost:#x} were dropped"] if lost else []
+    return [f"vcpu {vcpuid}: its {', '.join(xsave.components(lost))} state was dropped"] if lost else []
 
 
 def differences(found: SavedState, new: Sequence[Record], after: SavedState) -> List[str]:

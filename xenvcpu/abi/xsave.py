@@ -29,6 +29,10 @@ COMPONENTS = MappingProxyType({
 """The state components by their bit in XCR0 (SDM volume 1, 13.1)."""
 
 
+XSTATE_BV = "save_area.xsave_hdr.xstate_bv"
+"""The field with the components that are not in their initial state."""
+
+
 @functools.lru_cache(maxsize=8)
 def layout(size: int) -> Layout:
     """The layout of a record whose payload has `size` bytes; the area itself is the image's `rest`."""
@@ -36,7 +40,7 @@ def layout(size: int) -> Layout:
         "hvm_hw_cpu_xsave", size,
         [
             *sequence("xfeature_mask xcr0 xcr0_accum", 8),
-            *sequence("save_area.xsave_hdr.xstate_bv save_area.xsave_hdr.xcomp_bv", 8, XSAVE_HEADER_OFFSET),
+            *sequence(f"{XSTATE_BV} save_area.xsave_hdr.xcomp_bv", 8, XSAVE_HEADER_OFFSET),
         ],
     )
 
@@ -52,17 +56,6 @@ def decode(payload: bytes) -> Image:
     return layout(len(payload)).unpack(payload)
 
 
-def components(image: Image) -> tuple[str, ...]:
-    """The names of the components that are not in their initial state, numbers for unknown ones."""
-    bits = image["save_area.xsave_hdr.xstate_bv"]
+def components(bits: int) -> tuple[str, ...]:
+    """The names of the state components in XSTATE_BV, XCR0 or the like; numbers for unknown ones."""
     return tuple(COMPONENTS.get(bit, str(bit)) for bit in range(bits.bit_length()) if bits >> bit & 1)
-
-
-def without_extended(image: Image) -> Image:
-    """The record with everything but x87 and SSE in its initial state.
-
-    That is what a CPU record does to its vcpu from Xen 4.20 on, unless a CPU_XSAVE record
-    for the vcpu follows it in the stream.
-    """
-    name = "save_area.xsave_hdr.xstate_bv"
-    return image.with_values(**{name: image[name] & XSTATE_LEGACY})
