@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: MIT
+"""What a load does with each type of save record.
+
+Source: the handlers registered with HVM_REGISTER_SAVE_RESTORE: hvm_load_cpu_ctxt and its
+neighbours (arch/x86/hvm/hvm.c), mtrr.c, vlapic.c, cpu/mcheck/vmce.c; Xen 4.11, 4.17, 4.20.
+"""
+
+from __future__ import annotations
+
+import errno
+import struct
+from typing import Callable, Mapping
+
+from xenvcpu.abi import cpu_msr, cpu_record
+from xenvcpu.abi.layout import Image
+from xenvcpu.abi.save_stream import Record, Typecode
+from xenvcpu.errors import FormatError
+from xenvcpu.model import extended, judge
+from xenvcpu.model.answer import Refused
+from xenvcpu.model.domain import Domain
+from xenvcpu.model.hypervisor import Hypervisor
+from xenvcpu.model.records import Kind
+from xenvcpu.model.vcpu import TSC_START, TSC_STOP, Vcpu, without_tsc
+from xenvcpu.rules import effect
+from xenvcpu.rules.cpu_record import PENDING_VALID
+from xenvcpu.rules.release import Release, Since
+
+_BEFORE_TSC_AUX = 1016
+_TSC_AUX = cpu_record.LAYOUT.fields["msr_tsc_aux"].offset
+_MTRR_CAP, _MTRR_COUNT = 224, 8
+_ACCEPTED_MSRS: Mapping[int, Since] = {
+    0x48: Since("4.7"), 0x140: Since("4.10"), 0xD90: Since("4.7"), 0xDA0: Since("4.7"), 0x6E1: Since("4.18"),
+    0xC001011F: Since("4.17"),
+    **dict.fromkeys((0xC0011027, 0xC0011019, 0xC001101A, 0xC001101B), Since("4.7")),
+}
+"""What hvm_load_cpu_msrs takes: SPEC_CTRL, MISC_FEATURES_ENABLES, BNDCFGS, XSS, PKRS, VIRT_SPEC_CTRL, DR0-3 masks."""
+_MASKS_32BIT = frozenset((0xC0011027, 0xC0011019, 0xC001101A, 0xC001101B))
+
+
+def _padded(kind: Kind, payload: bytes) -> bytes:
+    """The payload at full length.
+
+    Raises:
+        Refused: EINVAL, it is too long, or too short for a type that is not filled up.
+    """
+    if kind.length is None or len(payload) == kind.length:
+        return payload
+    if len(payload) > kind.length or not kind.is_extended:
+        raise Refused(errno.EINVAL)
+    return payload.ljust(kind.length, b"\0")
+
+
+def _whole_cpu_record(payload: bytes) -> bytes:
+    """A CPU record of an older Xen as this one takes it (_hvm_hw_fix_cpu): its FPU image counts as valid."""
+    if len(payload) == cpu_record.SIZE:
+        return payload
+    if len(payload) == _BEFORE_TSC_AUX:
+        payload = payload[:_TSC_AUX] + bytes(8) + payload[_TSC_AUX:]
+    body = payload.ljust(cpu_record.LAYOUT_46.size, b"\0")[: cpu_record.LAYOUT_46.size]
+    return body + struct.pack("<II", cpu_record.FPU_INITIALISED, 0)
+
+
+def _as_loaded(record: Image, release: Release) -> bytes:
+    """The state that a load of an accepted CPU record leaves in a vcpu."""
+    changes = {"msr_flags": 0, "tsc": 0}
+    if not record["pending_event"] & PENDING_VALID:
+        changes.update(pending_event=0, error_code=0)
+    return effect.after_load(record, release).with_values(**changes).pack()
+
+
+def _require_vcpu(domain: Domain, instance: int) -> Vcpu:
+    vcpu = domain.vcpu(instance)
+    if vcpu is None:
+        raise Refused(errno.EINVAL)
+    return vcpu
+
+
+def _judge(host: Hypervisor, domain: Domain, vcpu: Vcpu, record: Image) -> None:
+    refusals = judge.refusals_of_load(host, domain, vcpu, record)
+    if not refusals:
+        return
+    first = refusals[0]
+    for line in judge.lines_of_load(first, domain.domid, vcpu.vcpuid):
+        host.console.print(line)
+    if first.rule in judge.VENDOR_RULES:
+        host.crash(domain)
+    raise Refused.by_name(first.errno or "EINVAL")
+
+
+def load_cpu(host: Hypervisor, domain: Domain, vcpu: Vcpu, payload: bytes) -> None:
+    """Load a CPU record: the vcpu is initialised and up afterwards.
+
+    Raises:
+        Refused: EINVAL. A bad event to inject crashes the domain besides.
+    """
+    payload = _whole_cpu_record(payload)
+    state = without_tsc(payload)
+    # What a save gave out comes back as it was: for the vcpus that are only carried along.
+    if state != vcpu.accepted:
+        record = cpu_record.decode(payload)
+        _judge(host, domain, vcpu, record)
+        state = _as_loaded(record, host.release)
+        vcpu.accepted = state
+    vcpu.xsave = extended.after_cpu_record(vcpu, state, host.release)
+    vcpu.state = state
+    vcpu.set_tsc(int.from_bytes(payload[TSC_START:TSC_STOP], "little"), domain.sync_tsc)
+    vcpu.is_initialised = True
+    vcpu.is_down = False
+
+
+def _load_xsave(host: Hypervisor, domain: Domain, vcpu: Vcpu, payload: bytes) -> None:
+    extended.load_xsave(vcpu, payload, host.xfeature_mask)
+
+
+def _load_msrs(host: Hypervisor, domain: Domain, vcpu: Vcpu, payload: bytes) -> None:
+    if len(payload) < cpu_msr.HEAD_LAYOUT.size + cpu_msr.ENTRY_LAYOUT.size:
+        raise Refused(errno.EINVAL)
+    try:
+        pairs = cpu_msr.decode(payload)
+    except FormatError:
+        raise Refused(errno.EOPNOTSUPP) from None
+    held = dict(cpu_msr.decode(vcpu.records.get(Typecode.CPU_MSR, cpu_msr.encode(()))))
+    for index, value in pairs:
+        since = _ACCEPTED_MSRS.get(index)
+        if since is None or host.release not in since or index in _MASKS_32BIT and value >> 32:
+            raise Refused(errno.ENXIO)
+        held[index] = value
+        _store_msrs(vcpu, held)
+
+
+def _store_msrs(vcpu: Vcpu, held: Mapping[int, int]) -> None:
+    """Keep what is not zero, in the order of a save; without any there is no record."""
+    pairs = [(index, held[index]) for index in _ACCEPTED_MSRS if held.get(index)]
+    vcpu.records.pop(Typecode.CPU_MSR, None)
+    if pairs:
+        vcpu.records[Typecode.CPU_MSR] = cpu_msr.encode(pairs)
+
+
+def _load_mtrr(host: Hypervisor, domain: Domain, vcpu: Vcpu, payload: bytes) -> None:
+    if payload[_MTRR_CAP] > _MTRR_COUNT:
+        raise Refused(errno.EINVAL)
+    vcpu.records[Typecode.MTRR] = payload
+
+
+_Handler = Callable[[Hypervisor, Domain, Vcpu, bytes], None]
+_HANDLERS: Mapping[int, _Handler] = {
+    Typecode.CPU: load_cpu, Typecode.CPU_XSAVE: _load_xsave, Typecode.CPU_MSR: _load_msrs, Typecode.MTRR: _load_mtrr,
+}
+_LAPIC = frozenset((Typecode.LAPIC, Typecode.LAPIC_REGS))
+_EVERYWHERE = frozenset((Typecode.PCI_IRQ, Typecode.ISA_IRQ, Typecode.PCI_LINK, Typecode.VIRIDIAN_DOMAIN))
+
+
+def _require_device(domain: Domain, kind: Kind, instance: int) -> None:
+    if kind.typecode in _LAPIC and not domain.has_lapic:
+        raise Refused(errno.ENODEV)
+    if not kind.is_per_vcpu and kind.typecode not in _EVERYWHERE:
+        if not any(typecode == kind.typecode for typecode, _ in domain.records):
+            raise Refused(errno.ENODEV)
+    if not kind.is_per_vcpu and instance >= kind.instances > 1:
+        raise Refused(errno.EINVAL)
+
+
+def load_record(host: Hypervisor, domain: Domain, kind: Kind, record: Record) -> None:
+    """Load one record.
+
+    Raises:
+        Refused: With what the type's handler answers.
+    """
+    _require_device(domain, kind, record.instance)
+    if not kind.is_per_vcpu:
+        payload = _padded(kind, record.payload)
+        if (kind.typecode, record.instance) in domain.records:
+            domain.records[kind.typecode, record.instance] = payload
+        return
+    vcpu = _require_vcpu(domain, record.instance)
+    if kind.typecode == Typecode.CPU:
+        if len(record.payload) > cpu_record.SIZE:
+            raise Refused(errno.EINVAL)
+        load_cpu(host, domain, vcpu, record.payload)
+        return
+    payload = _padded(kind, record.payload)
+    handler = _HANDLERS.get(kind.typecode)
+    if handler is not None:
+        handler(host, domain, vcpu, payload)
+    else:
+        vcpu.records[kind.typecode] = payload
+
+
+def check_record(domain: Domain, kind: Kind, record: Record) -> None:
+    """What the check pass of 4.19 and later looks at in a type that has a check.
+
+    Raises:
+        Refused: With what the check answers.
+    """
+    _require_device(domain, kind, record.instance)
+    if kind.is_per_vcpu:
+        _require_vcpu(domain, record.instance)
+    try:
+        _padded(kind, record.payload)
+    except Refused:
+        raise Refused(errno.ENODATA) from None

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: MIT
+"""A host: one Xen, its domains, its clock and its console."""
+
+from __future__ import annotations
+
+import collections
+import errno
+from typing import Counter, Dict, Iterable, Optional
+
+from xenvcpu.model.answer import Refused
+from xenvcpu.model.clock import Clock
+from xenvcpu.model.console import Console
+from xenvcpu.model.domain import Domain, Shutdown
+from xenvcpu.rules.release import Release
+
+CPUID_1_EAX = 0x000306C3
+CHANGESET = 0x7A9E1B2C3D4E
+
+
+class Hypervisor:
+    """A host with Xen on it.
+
+    Attributes:
+        release: Which Xen.
+        vendor: `intel` (VT-x) or `amd` (SVM).
+        xfeature_mask: The XSAVE components of the host; 0 for one without XSAVE.
+        domains: By domid.
+        clock: The host's TSC.
+        console: What Xen printed.
+        hypercalls: How many hypercalls were made, by name (`gethvmcontext`, `VCPUOP_up`, ...).
+        changes: Counts the hypercalls that may have changed something.
+    """
+
+    def __init__(
+        self, release: Release, domains: Iterable[Domain] = (), *, vendor: str = "intel", xfeature_mask: int = 7,
+        clock: Optional[Clock] = None,
+    ) -> None:
+        self.release = release
+        self.vendor = vendor
+        self.xfeature_mask = xfeature_mask
+        self.domains: Dict[int, Domain] = {domain.domid: domain for domain in domains}
+        self.clock = Clock() if clock is None else clock
+        self.console = Console()
+        self.hypercalls: Counter[str] = collections.Counter()
+        self.changes = 0
+
+    def begin(self, name: str, *, changes: bool = False) -> None:
+        """Count a hypercall, and let time pass."""
+        self.hypercalls[name] += 1
+        self.changes += changes
+        self.clock.advance()
+
+    def domain(self, domid: int) -> Domain:
+        """The domain of that number.
+
+        Raises:
+            Refused: ESRCH.
+        """
+        found = self.domains.get(domid)
+        if found is None:
+            raise Refused(errno.ESRCH)
+        return found
+
+    def named(self, name: str) -> Domain:
+        """The domain of that name.
+
+        Raises:
+            KeyError: There is none.
+        """
+        for domain in self.domains.values():
+            if domain.name == name:
+                return domain
+        raise KeyError(name)
+
+    @property
+    def guests(self) -> list[Domain]:
+        """The HVM and PVH domains that are no control domain, in order of domid."""
+        ordered = (self.domains[domid] for domid in sorted(self.domains))
+        return [domain for domain in ordered if domain.is_hvm and not domain.is_privileged]
+
+    def crash(self, domain: Domain, vcpuid: Optional[int] = None, *reasons: str) -> None:
+        """Crash a domain (domain_crash), with Xen's lines for it.
+
+        Args:
+            domain: Which.
+            vcpuid: The vcpu that ran when it happened; None if dom0 caused it from outside.
+            reasons: What Xen printed before.
+        """
+        if domain.shutdown is None:
+            for reason in reasons:
+                self.console.print(reason)
+            who = f"(vcpu#{vcpuid}) crashed" if vcpuid is not None else "reported crashed by domain 0"
+            self.console.print(f"Domain {domain.domid} {who} on cpu#0:")
+        domain.shut_down(Shutdown.crash)

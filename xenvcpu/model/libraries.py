@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: MIT
+"""The C libraries of a model: the shape of `xenvcpu.libraries.Libraries`, with Xen in memory behind it."""
+
+from __future__ import annotations
+
+import collections
+from typing import TYPE_CHECKING, Any, Callable, Counter, Deque, Dict, List, NamedTuple, Optional, Tuple, Union
+
+from xenvcpu._xen import ffi
+from xenvcpu.capturedlog import CapturedLog
+from xenvcpu.model.answer import Refused
+from xenvcpu.model.hypervisor import Hypervisor
+from xenvcpu.model.libc import LibC
+from xenvcpu.model.libxencall import LibXenCall
+from xenvcpu.model.libxenctrl import LibXenCtrl
+from xenvcpu.model.libxenforeignmemory import LibXenForeignMemory
+from xenvcpu.model.libxenstore import LibXenStore
+from xenvcpu.model.libxentoollog import LibXenToolLog
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+
+class Call(NamedTuple):
+    """One call of a C function: its name, and its arguments that are numbers (None for a pointer)."""
+
+    name: str
+    arguments: Tuple[Optional[int], ...]
+
+
+class _Fault(NamedTuple):
+    answer: Union[int, BaseException]
+    after: int
+    log: str
+
+
+class ModelLibraries:
+    """Stand-ins for the C libraries, all before one host.
+
+    Attributes:
+        ffi: The cffi object that makes and reads C values for all of them.
+        host: The Xen behind them.
+        here: The domid of the domain that the caller stands in.
+        is_matching: Whether libxenctrl was built for the running Xen (EACCES else).
+        calls: Every call that was made, in order.
+        xenctrl, xencall, xenforeignmemory, xenstore, xentoollog, libc: The libraries.
+
+    Synchronization: not for use from two threads at once.
+    """
+
+    def __init__(
+        self, host: Hypervisor, here: int = 0, *, is_matching: bool = True,
+        on_change: Optional[Callable[[], None]] = None, on_close: Optional[Callable[[], None]] = None,
+    ) -> None:
+        """Nothing is opened yet.
+
+        Args:
+            host: The Xen behind the libraries.
+            here: The domid of the domain that the caller stands in; 0 is dom0.
+            is_matching: Whether libxenctrl was built for the running Xen.
+            on_change: Called after each C call that may have changed the host.
+            on_close: Called when the libraries are closed.
+        """
+        self.ffi = ffi
+        self.host = host
+        self.here = here
+        self.is_matching = is_matching
+        self.calls: List[Call] = []
+        self._faults: Dict[str, Deque[_Fault]] = collections.defaultdict(collections.deque)
+        self._on_change, self._on_close = on_change, on_close
+        self._seen = host.changes
+        self.libc = LibC()
+        self.xenctrl = LibXenCtrl(self)
+        self.xencall = LibXenCall(self)
+        self.xenforeignmemory = LibXenForeignMemory(self)
+        self.xenstore = LibXenStore(self)
+        self.xentoollog = LibXenToolLog(self)
+
+    def __enter__(self) -> ModelLibraries:
+        return self
+
+    def __exit__(self, kind: Optional[type], value: Optional[BaseException], trace: Optional[TracebackType]) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<ModelLibraries Xen {self.host.release}, {len(self.host.domains)} domains, here {self.here}>"
+
+    def close(self) -> None:
+        """Leave the model: a world file is written back. A second time does nothing."""
+        on_close, self._on_close, self._on_change = self._on_close, None, None
+        if on_close is not None:
+            on_close()
+
+    def new_log(self) -> CapturedLog:
+        """A log to open a library's handle with."""
+        shaped_alike: Any = self
+        return CapturedLog(shaped_alike)
+
+    @property
+    def counts(self) -> Counter[str]:
+        """How often each C function was called."""
+        return collections.Counter(call.name for call in self.calls)
+
+    @property
+    def leaks(self) -> Dict[str, int]:
+        """What is still open or not freed, by library; empty for a program that cleaned up."""
+        libraries = (self.xenctrl, self.xencall, self.xenforeignmemory, self.xenstore, self.xentoollog)
+        found = {library.name: library.open_handles for library in libraries}
+        found.update(buffers=self.xencall.open_buffers, libc=self.libc.unfreed)
+        found.update(mappings=self.xenforeignmemory.open_mappings)
+        return {name: count for name, count in found.items() if count}
+
+    def fail(self, function: str, answer: Union[int, BaseException], after: int = 0, *, log: str = "") -> None:
+        """Make a coming call of a C function fail, once, with no effect on the host.
+
+        Args:
+            function: Its name, such as `xc_domain_pause`.
+            answer: The errno to fail with; or an exception to raise out of it, as a signal would
+                (`KeyboardInterrupt()`).
+            after: How many more calls of it go well before.
+            log: What the library logs then.
+        """
+        self._faults[function].append(_Fault(answer, after, log))
+
+    # What follows is for the stand-ins.
+
+    def note(self, name: str, arguments: Tuple[Any, ...]) -> None:
+        """Note a call."""
+        self.calls.append(Call(name, tuple(each if isinstance(each, int) else None for each in arguments)))
+
+    def raise_fault(self, name: str) -> None:
+        """Raise what `fail` has asked for, if it is the turn of this call."""
+        waiting = self._faults.get(name)
+        if not waiting:
+            return
+        fault = waiting.popleft()
+        if fault.after:
+            waiting.appendleft(fault._replace(after=fault.after - 1))
+            return
+        if isinstance(fault.answer, BaseException):
+            raise fault.answer
+        raise Refused(fault.answer, fault.log)
+
+    def after_call(self) -> None:
+        """Tell whoever keeps the world that it may have changed."""
+        if self._on_change is not None and self.host.changes != self._seen:
+            self._seen = self.host.changes
+            self._on_change()

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: MIT
+"""The stand-in for libxenstore: a read-only tree, made from the domains of the host."""
+
+from __future__ import annotations
+
+import errno
+from typing import Any, Dict
+
+from xenvcpu._xen import ffi
+from xenvcpu.model.answer import Refused
+from xenvcpu.model.hypervisor import Hypervisor
+from xenvcpu.model.standin import StandIn, prototype
+
+
+def tree(host: Hypervisor) -> Dict[str, str]:
+    """What a toolstack writes to xenstore for the domains of a host, by path."""
+    found: Dict[str, str] = {}
+    for domain in host.domains.values():
+        local, vm = f"/local/domain/{domain.domid}", f"/vm/{domain.handle}"
+        found.update({f"{local}/name": domain.name, f"{local}/domid": str(domain.domid), f"{local}/vm": vm})
+        found.update({f"{vm}/name": domain.name, f"{vm}/uuid": str(domain.handle)})
+        found.update({f"{local}/cpu/{vcpu.vcpuid}/availability": "online" for vcpu in domain.vcpus})
+    return found
+
+
+class LibXenStore(StandIn):
+    """libxenstore. What it returns is freed with the model's `libc.free`."""
+
+    name = "libxenstore"
+
+    @prototype("struct xs_handle *(*)(unsigned long)")
+    def xs_open(self, flags: int) -> Any:
+        return self._open("struct xs_handle *")
+
+    @prototype("void(*)(struct xs_handle *)")
+    def xs_close(self, handle: Any) -> None:
+        self._close(handle)
+
+    def _path(self, pointer: Any) -> str:
+        path = str(ffi.string(pointer), "utf-8", "replace")
+        return path if path.startswith("/") else f"/local/domain/{self.libraries.here}/{path}"
+
+    @prototype("void *(*)(struct xs_handle *, xs_transaction_t, const char *, unsigned int *)")
+    def xs_read(self, handle: Any, transaction: int, path: Any, length: Any) -> Any:
+        self._state(handle)
+        nodes, wanted = tree(self.libraries.host), self._path(path)
+        if wanted not in nodes:
+            if not any(each.startswith(f"{wanted}/") for each in nodes):
+                raise Refused(errno.ENOENT)
+        value = nodes.get(wanted, "").encode()
+        if length != ffi.NULL:
+            length[0] = len(value)
+        return self.libraries.libc.allocate(ffi.new("char[]", value))
+
+    @prototype("char **(*)(struct xs_handle *, xs_transaction_t, const char *, unsigned int *)")
+    def xs_directory(self, handle: Any, transaction: int, path: Any, count: Any) -> Any:
+        self._state(handle)
+        prefix = self._path(path).rstrip("/") + "/"
+        below = [each[len(prefix) :].partition("/")[0] for each in tree(self.libraries.host) if each.startswith(prefix)]
+        if not below:
+            raise Refused(errno.ENOENT)
+        names = [ffi.new("char[]", name.encode()) for name in dict.fromkeys(below)]
+        count[0] = len(names)
+        return self.libraries.libc.allocate(ffi.new("char *[]", names), *names)

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: MIT
+"""What happens when a vcpu may run: the processor enters its state, or the domain dies of it."""
+
+from __future__ import annotations
+
+from xenvcpu.model import judge
+from xenvcpu.model.domain import Domain
+from xenvcpu.model.hypervisor import Hypervisor
+from xenvcpu.model.vcpu import Vcpu
+
+_REFUSAL = {
+    "intel": "d{domid}v{vcpuid} vmentry failure (reason 0x80000021): Invalid guest state (0)",
+    "amd": "d{domid}v{vcpuid} Unexpected vmexit: reason 0xffffffff, exitinfo 0, 0",
+}
+
+
+def settle(host: Hypervisor) -> None:
+    """Let every vcpu run that may. Call it at the end of each hypercall.
+
+    A vcpu in a state that the processor cannot enter crashes its domain.
+    """
+    for domain in host.domains.values():
+        if not domain.is_stopped and domain.is_hvm:
+            for vcpu in domain.online:
+                if vcpu.entered is not vcpu.state and not vcpu.pause_count:
+                    _enter(host, domain, vcpu)
+
+
+def _enter(host: Hypervisor, domain: Domain, vcpu: Vcpu) -> None:
+    if domain.shutdown is not None:
+        return
+    state = vcpu.image
+    if judge.fatal(host, domain, state):
+        reason = _REFUSAL[host.vendor].format(domid=domain.domid, vcpuid=vcpu.vcpuid)
+        host.crash(domain, vcpu.vcpuid, reason)
+        return
+    if state["pending_event"]:
+        vcpu.image = state.with_values(pending_event=0, error_code=0)
+        vcpu.accepted = vcpu.state
+    vcpu.entered = vcpu.state
+    vcpu.runs += 1

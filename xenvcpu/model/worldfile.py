@@ -1,0 +1,260 @@
+# SPDX-License-Identifier: MIT
+"""A host in a JSON file, so that it lives on from one command to the next.
+
+Everything is in it but what can be made again: registers under their C names (those that
+are not zero), other save records and memory pages packed (zlib, base64). The file is
+replaced as a whole, and locked while it is open.
+"""
+
+from __future__ import annotations
+
+import base64
+import fcntl
+import json
+import os
+import stat
+import tempfile
+import uuid
+import zlib
+from dataclasses import replace
+from typing import Any, Dict, Sequence, TextIO, Tuple
+
+from xenvcpu.abi import cpu_record, save_stream
+from xenvcpu.abi.save_stream import Record
+from xenvcpu.errors import ContextError, FormatError, XenVcpuError
+from xenvcpu.model import worlds
+from xenvcpu.model.clock import Clock
+from xenvcpu.model.console import Console
+from xenvcpu.model.domain import Domain, Kind
+from xenvcpu.model.hypervisor import Hypervisor
+from xenvcpu.model.memory import PAGE, Memory
+from xenvcpu.model.vcpu import Vcpu
+from xenvcpu.rules.features import Features
+from xenvcpu.rules.release import Release
+
+SCHEMA = 1
+_VCPU_PLAIN = (
+    "is_initialised", "is_down", "tsc_offset", "has_vcpu_info", "is_vcpu_info_registered", "pause_count", "cpu_time",
+    "runs",
+)
+_DOMAIN_PLAIN = (
+    "name", "pause_count", "is_dying", "shutdown", "is_hap", "sync_tsc", "tsc_khz", "is_privileged", "has_lapic",
+    "vm_assist", "is_privcmd_restricted",
+)
+_NEW_MODE = 0o644
+_FEATURES = ("cr4_valid", "efer_valid", "maxphysaddr")
+
+
+class WorldFileError(FormatError):
+    """A file is not a world: the message names it and what is wrong."""
+
+
+def _packed(data: bytes) -> str:
+    return base64.b64encode(zlib.compress(data, 1)).decode("ascii")
+
+
+def _unpacked(text: str) -> bytes:
+    return zlib.decompress(base64.b64decode(text, validate=True))
+
+
+def _vcpu_to_json(vcpu: Vcpu) -> Dict[str, Any]:
+    image = vcpu.image
+    found: Dict[str, Any] = {name: getattr(vcpu, name) for name in _VCPU_PLAIN}
+    found["cpu"] = {name: hex(value) for name, value in image.values.items() if value}
+    if any(image.rest):
+        found["fpu_regs"] = _packed(image.rest)
+    if vcpu.xsave is not None:
+        found["xsave"] = _packed(vcpu.xsave)
+    found["records"] = _packed(save_stream.join(Record(code, vcpu.vcpuid, data) for code, data in vcpu.records.items()))
+    found["has_entered"] = vcpu.entered is vcpu.state
+    return found
+
+
+def _split(data: bytes) -> Tuple[Record, ...]:
+    return save_stream.split(data + save_stream.join((save_stream.END,))).records[:-1]
+
+
+def _vcpu_from_json(vcpuid: int, found: Dict[str, Any]) -> Vcpu:
+    vcpu = Vcpu(vcpuid, **{name: found[name] for name in _VCPU_PLAIN})
+    image = cpu_record.LAYOUT.image({name: int(text, 16) for name, text in found["cpu"].items()})
+    vcpu.image = replace(image, rest=_unpacked(found["fpu_regs"])) if "fpu_regs" in found else image
+    vcpu.xsave = _unpacked(found["xsave"]) if "xsave" in found else None
+    vcpu.records = {record.typecode: record.payload for record in _split(_unpacked(found["records"]))}
+    vcpu.entered = vcpu.state if found["has_entered"] else None
+    return vcpu
+
+
+def _domain_to_json(domain: Domain) -> Dict[str, Any]:
+    records = (Record(code, instance, data) for (code, instance), data in domain.records.items())
+    return {
+        "domid": domain.domid, "kind": domain.kind.value, "handle": str(domain.handle),
+        **{name: getattr(domain, name) for name in _DOMAIN_PLAIN},
+        "features": {name: getattr(domain.features, name) for name in _FEATURES},
+        "records": _packed(save_stream.join(records)),
+        "pages": domain.memory.size,
+        "memory": {hex(frame): _packed(page) for frame, page in domain.memory.pages.items()},
+        "vcpus": [_vcpu_to_json(vcpu) for vcpu in domain.vcpus],
+    }
+
+
+def _domain_from_json(found: Dict[str, Any]) -> Domain:
+    memory = Memory(found["pages"])
+    for frame, page in found["memory"].items():
+        memory.write(int(frame, 16) * PAGE, _unpacked(page))
+    records = {(record.typecode, record.instance): record.payload for record in _split(_unpacked(found["records"]))}
+    return Domain(
+        found["domid"], kind=Kind(found["kind"]), handle=uuid.UUID(found["handle"]), records=records, memory=memory,
+        features=Features(**found["features"]),
+        vcpus=[_vcpu_from_json(vcpuid, each) for vcpuid, each in enumerate(found["vcpus"])],
+        **{name: found[name] for name in _DOMAIN_PLAIN},
+    )
+
+
+def to_json(host: Hypervisor) -> Dict[str, Any]:
+    """The whole host as JSON values."""
+    return {
+        "schema": SCHEMA, "xen": str(host.release), "vendor": host.vendor, "xfeature_mask": host.xfeature_mask,
+        "clock": {"tsc": host.clock.tsc, "khz": host.clock.khz, "step": host.clock.step},
+        "console": host.console.text, "console_produced": host.console.produced,
+        "console_cleared": host.console.cleared,
+        "domains": [_domain_to_json(domain) for domain in host.domains.values()],
+    }
+
+
+def _from_json(found: Dict[str, Any]) -> Hypervisor:
+    domains = [_domain_from_json(each) for each in found["domains"]]
+    host = Hypervisor(
+        Release.parse(found["xen"]), domains, vendor=found["vendor"], xfeature_mask=found["xfeature_mask"],
+        clock=Clock(**found["clock"]),
+    )
+    host.console = Console(found["console"])
+    host.console.produced, host.console.cleared = found["console_produced"], found["console_cleared"]
+    return host
+
+
+def from_json(found: Any, path: str = "") -> Hypervisor:
+    """The host that JSON values hold.
+
+    Raises:
+        WorldFileError: They hold none.
+    """
+    if not isinstance(found, dict) or found.get("schema") != SCHEMA:
+        schema = found.get("schema") if isinstance(found, dict) else None
+        raise WorldFileError(f"{path}: not a world of schema {SCHEMA} (schema: {schema!r})")
+    try:
+        return _from_json(found)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, zlib.error, XenVcpuError) as error:
+        raise WorldFileError(f"{path}: a damaged world: {type(error).__name__}: {error}") from error
+
+
+def _parse(text: str, path: str) -> Hypervisor:
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise WorldFileError(f"{path}: not JSON: {error}") from error
+    return from_json(found, path)
+
+
+def _replace(host: Hypervisor, path: str) -> TextIO:
+    """Write a host to a new file in place of `path`; the new file comes back locked, as it never was without."""
+    folder, base = os.path.split(os.path.abspath(path))
+    number, name = tempfile.mkstemp(prefix=f".{base}.", dir=folder)
+    file = os.fdopen(number, "w", encoding="ascii")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        json.dump(to_json(host), file, separators=(",", ":"))
+        file.flush()
+        os.chmod(name, stat.S_IMODE(os.stat(path).st_mode) if os.path.exists(path) else _NEW_MODE)
+        os.replace(name, path)
+    except BaseException:
+        file.close()
+        os.unlink(name)
+        raise
+    return file
+
+
+def save(host: Hypervisor, path: str) -> None:
+    """Write a host to a file, which is replaced as a whole.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    _replace(host, path).close()
+
+
+def load(path: str) -> Hypervisor:
+    """Read a host from a file.
+
+    Raises:
+        WorldFileError: The file holds none.
+        OSError: It cannot be read.
+    """
+    with open(path, encoding="utf-8") as file:
+        return _parse(file.read(), path)
+
+
+def new(path: str, release: str = "4.17", domains: Sequence[Tuple[str, int]] = (("web", 4),)) -> Hypervisor:
+    """Make a world file with PVH domains.
+
+    Args:
+        path: The file; it must not exist.
+        release: The Xen of that host.
+        domains: Name and number of vcpus of each.
+
+    Raises:
+        ContextError: The file exists; not a release; or a domain without vcpus, or with more than 128.
+    """
+    if os.path.exists(path):
+        raise ContextError(f"{path} exists", field="file", value=path, remedy="give another name, or remove it")
+    host = worlds.new(release, domains)
+    save(host, path)
+    return host
+
+
+class OpenWorld:
+    """A world file that is open: locked, so nobody else's until it is closed.
+
+    Attributes:
+        path: The file.
+        host: The host in it.
+
+    Synchronization: for one thread.
+    """
+
+    def __init__(self, path: str, file: TextIO, host: Hypervisor) -> None:
+        self.path = path
+        self.host = host
+        self._file = file
+        self._saved = host.changes
+
+    def save(self) -> None:
+        """Write it back, and keep it locked."""
+        old, self._file = self._file, _replace(self.host, self.path)
+        self._saved = self.host.changes
+        old.close()
+
+    def close(self) -> None:
+        """Write it back if something has changed, and let others have it."""
+        if self.host.changes != self._saved:
+            self.save()
+        self._file.close()
+
+
+def open_world(path: str) -> OpenWorld:
+    """Open a world file, waiting until nobody else has it open.
+
+    Raises:
+        WorldFileError: The file holds no world.
+        OSError: It cannot be read.
+    """
+    while True:
+        file = open(path, encoding="utf-8")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            # Whoever had it may have put another file in its place.
+            if os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
+                return OpenWorld(path, file, _parse(file.read(), path))
+        except BaseException:
+            file.close()
+            raise
+        file.close()

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: MIT
+"""Ready-made hosts by name, and the way to open one, or one that is kept in a file."""
+
+from __future__ import annotations
+
+import os
+from typing import Callable, Mapping, Optional, Sequence, Tuple
+
+from xenvcpu.errors import ContextError
+from xenvcpu.model import build
+from xenvcpu.model.domain import Kind
+from xenvcpu.model.hypervisor import Hypervisor
+from xenvcpu.model.libraries import ModelLibraries
+from xenvcpu.rules import effect
+from xenvcpu.rules.features import Features
+from xenvcpu.rules.release import Release
+
+LAB_FEATURES = Features(cr4_valid=0x7FC, efer_valid=0xD01, maxphysaddr=40)
+"""What a guest may set under QEMU's emulated SVM, without XSAVE."""
+
+
+def _host(release: str, vendor: str = "intel", xfeature_mask: int = 7) -> Hypervisor:
+    host = Hypervisor(Release.parse(release), vendor=vendor, xfeature_mask=xfeature_mask)
+    build.add_dom0(host)
+    return host
+
+
+def pvh(release: str = "4.17") -> Hypervisor:
+    """One PVH domain, `web`, with 4 vcpus of which the boot vcpu runs."""
+    host = _host(release)
+    build.add_domain(host, "web", 4)
+    return host
+
+
+def hvm(release: str = "4.17") -> Hypervisor:
+    """One HVM domain, `db`, with 4 vcpus of which the boot vcpu runs; hvmloader has been there."""
+    host = _host(release)
+    build.leave_as_hvmloader(host, build.add_domain(host, "db", 4, kind=Kind.HVM))
+    return host
+
+
+def busy(release: str = "4.20") -> Hypervisor:
+    """Three domains: `web` runs, `batch` is paused, and in `db` (HVM) hvmloader has initialised all vcpus (4.19+)."""
+    host = _host(release)
+    build.add_domain(host, "web", 4, online=2)
+    build.add_domain(host, "batch", 8, paused=True)
+    build.leave_as_hvmloader(host, build.add_domain(host, "db", 4, kind=Kind.HVM))
+    return host
+
+
+def big(release: str = "4.17") -> Hypervisor:
+    """One PVH domain, `giant`, with 128 vcpus of which the boot vcpu runs."""
+    host = _host(release)
+    build.add_domain(host, "giant", 128)
+    return host
+
+
+def lab(release: str = "4.17") -> Hypervisor:
+    """The emulated host of the integration suites: SVM without XSAVE, one PVH domain, `nano`, with 4 vcpus."""
+    host = _host(release, "amd", xfeature_mask=0)
+    domain = build.add_domain(host, "nano", 4, features=LAB_FEATURES)
+    domain.vcpus[0].image = effect.FRESH.with_values(rip=0x100000, rflags=0x202)
+    domain.vcpus[0].entered = domain.vcpus[0].state
+    return host
+
+
+def shadow(release: str = "4.14") -> Hypervisor:
+    """One PVH domain, `old`, with 4 vcpus and shadow paging, on AMD."""
+    host = _host(release, "amd")
+    build.add_domain(host, "old", 4, is_hap=False)
+    return host
+
+
+def crashed(release: str = "4.17") -> Hypervisor:
+    """One PVH domain, `dead`, with 2 vcpus, that has crashed."""
+    host = _host(release)
+    host.crash(build.add_domain(host, "dead", 2), 0)
+    return host
+
+
+def restricted(release: str = "4.17") -> Hypervisor:
+    """As `pvh`, and the guest's kernel refuses hypercalls from user space (XSA-482)."""
+    host = pvh(release)
+    host.named("web").is_privcmd_restricted = True
+    return host
+
+
+WORLDS: Mapping[str, Callable[..., Hypervisor]] = {
+    world.__name__: world for world in (pvh, hvm, busy, big, lab, shadow, crashed, restricted)
+}
+NAMES = tuple(WORLDS)
+"""The built-in worlds."""
+
+
+def new(release: str = "4.17", domains: Sequence[Tuple[str, int]] = (("web", 4),)) -> Hypervisor:
+    """A host with PVH domains of the given names and numbers of vcpus.
+
+    Raises:
+        ContextError: Not a release; or a domain without vcpus, or with more than 128.
+    """
+    host = _host(release)
+    for name, vcpus in domains:
+        build.add_domain(host, name, vcpus)
+    return host
+
+
+def builtin(name: str, release: Optional[str] = None) -> Hypervisor:
+    """A built-in world, as it is or on another release.
+
+    Raises:
+        ContextError: There is none of that name.
+    """
+    make = WORLDS.get(name)
+    if make is None:
+        known = ", ".join(NAMES)
+        raise ContextError(f"{name!r} is not a built-in world", field="host", value=name, remedy=f"one of {known}")
+    return make(*(() if release is None else (release,)))
+
+
+def _inside(host: Hypervisor, where: str) -> int:
+    found = [domain for domain in host.domains.values() if where in (domain.name, str(domain.domid))]
+    if not found:
+        names = ", ".join(domain.name for domain in host.domains.values())
+        raise ContextError(f"the model has no domain {where!r}", field="host", value=where, remedy=f"one of {names}")
+    return found[0].domid
+
+
+def open_model(spec: str, here: Optional[int] = None) -> ModelLibraries:
+    """Open a model of Xen by its name or its file; see `xenvcpu.model.open_model`."""
+    name, _, where = spec.partition("@") if not os.path.exists(spec) else (spec, "", "")
+    if name in WORLDS:
+        host = builtin(name)
+        return ModelLibraries(host, _inside(host, where) if where else here or 0)
+    if not os.path.exists(name):
+        raise ContextError(
+            f"{name!r} is neither a built-in world nor a file", field="host", value=name,
+            remedy=f"one of {', '.join(NAMES)}, or a file made with `xenvcpu model new FILE`",
+        )
+    from xenvcpu.model import worldfile
+
+    world = worldfile.open_world(name)
+    try:
+        inside = _inside(world.host, where) if where else here or 0
+    except ContextError:
+        world.close()
+        raise
+    return ModelLibraries(world.host, inside, on_change=world.save, on_close=world.close)
