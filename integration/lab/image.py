@@ -66,7 +66,7 @@ class ImageBuilder:
 
         def build(directory: Path, scratch: Path) -> None:
             self._say("building the wheel")
-            wheels.build_wheel(PROJECT, directory)
+            wheels.build_wheel(PROJECT, directory, scratch)
 
         key = wheels.source_fingerprint(PROJECT)
         return next(self._cache.get("wheel", [key], build).glob("*.whl"))

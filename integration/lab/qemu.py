@@ -35,7 +35,7 @@ class Machine:
     kernel: Path
     initrd: Path
     memory: int = 4096
-    dom0_memory: int = 1024
+    dom0_memory: int = 1280
     xen_options: str = "guest_loglvl=error"
 
     def command(self) -> List[str]:

@@ -2,6 +2,7 @@
 """Python packages of the dom0: wheels for its Python, the project's among them."""
 
 import hashlib
+import shutil
 import sys
 from pathlib import Path
 from typing import List, Optional, Sequence
@@ -18,6 +19,15 @@ TARGET = "lab/python"
 _REQUIREMENTS = ("pytest", "cffi", "click", "rich")
 _PLATFORMS = ("manylinux2014_x86_64", "manylinux_2_17_x86_64", "manylinux_2_28_x86_64")
 _LIMIT = 900.0
+_TOP_FILES = (
+    "setup.cfg",
+    "setup.py",
+    "pyproject.toml",
+    "MANIFEST.in",
+    "README.md",
+    "CHANGELOG.md",
+    "LICENSE",
+)
 
 
 def requirements(release: Release) -> List[str]:
@@ -35,23 +45,36 @@ def fingerprint(wheel: Optional[Path]) -> str:
     return hashlib.sha256(wheel.read_bytes()).hexdigest() if wheel else "none"
 
 
+def source_files(project: Path) -> List[Path]:
+    """Returns the files of a checkout that a built wheel depends on."""
+    files = [project / name for name in _TOP_FILES]
+    for folder in ("xenvcpu", "cbind"):
+        files += sorted((project / folder).rglob("*"))
+    return [path for path in files if path.is_file() and path.suffix != ".pyc"]
+
+
 def source_fingerprint(project: Path) -> str:
     """Returns a hash of everything that a built wheel depends on."""
     total = hashlib.sha256()
-    files = [project / name for name in ("setup.cfg", "setup.py", "pyproject.toml")]
-    for folder in ("xenvcpu", "cbind"):
-        files += sorted((project / folder).rglob("*"))
-    for path in files:
-        if path.is_file() and path.suffix != ".pyc":
-            total.update(f"{path.relative_to(project)}\0".encode())
-            total.update(path.read_bytes())
+    for path in source_files(project):
+        total.update(f"{path.relative_to(project)}\0".encode())
+        total.update(hashlib.sha256(path.read_bytes()).digest())
     return total.hexdigest()
 
 
-def build_wheel(project: Path, directory: Path) -> None:
-    """Builds the project's wheel into ``directory``."""
+def build_wheel(project: Path, directory: Path, scratch: Path) -> None:
+    """Builds the project's wheel into ``directory``.
+
+    It is built from a copy: a build in the checkout would leave files there, and
+    files left there would get into the wheel.
+    """
+    copy = scratch / "checkout"
+    for path in source_files(project):
+        target = copy / path.relative_to(project)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, target)
     argv = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps"]
-    run([*argv, "--wheel-dir", str(directory), str(project)], timeout=_LIMIT)
+    run([*argv, "--wheel-dir", str(directory), str(copy)], timeout=_LIMIT)
     if not list(directory.glob("*.whl")):
         raise LabError(f"no wheel came out of {project}")
 

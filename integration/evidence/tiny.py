@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: MIT
+"""The tiny guest as dom0 handles it: its beat, its hypercalls, its stubs."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from integration.evidence import xl
+from integration.evidence.domain import StubbedDomain
+from integration.evidence.stubs import StubArea, await_true
+from integration.guest import build, layout
+
+_START_LIMIT = 60.0
+_VCPU_OP = 24
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What the boot vcpu noticed about its own registers.
+
+    Attributes:
+        rounds: Rounds of the check that ended well.
+        errors: Rounds in which a register had changed.
+        last: The register that changed last, ``none`` if none did.
+        tsc_back: Times that the TSC went backwards.
+    """
+
+    rounds: int
+    errors: int
+    last: str
+    tsc_back: int
+
+
+class TinyGuest(StubbedDomain):
+    """A PVH domain whose boot vcpu counts beats and does hypercalls for dom0.
+
+    Args:
+        image: Directory of the assembled guest.
+        vcpus: Number of vcpus; only the boot vcpu runs at first.
+        memory: MiB.
+        options: Further settings of the domain's configuration.
+    """
+
+    def __init__(
+        self, image: Path, vcpus: int = 4, memory: int = 64, **options: xl.ConfigValue
+    ) -> None:
+        config = {
+            "type": "pvh",
+            "kernel": str(image / build.KERNEL),
+            "memory": memory,
+            "vcpus": vcpus,
+            "maxvcpus": vcpus,
+            **options,
+        }
+        super().__init__("tiny", config, layout.TABLES)
+        self.vcpus = vcpus
+        self.stubs = StubArea(
+            self.memory,
+            image,
+            layout.STUBS,
+            low=layout.LOW_STUBS,
+            clock=layout.MAILBOX + layout.MB_NOW,
+        )
+        try:
+            await_true(self._alive, f"{self.name} did not start to beat", _START_LIMIT)
+        except BaseException:
+            self.destroy()
+            raise
+
+    def _field(self, offset: int) -> int:
+        return self.memory.read_word(layout.MAILBOX + offset)
+
+    def _set(self, offset: int, value: int) -> None:
+        self.memory.write_word(layout.MAILBOX + offset, value & 0xFFFFFFFF)
+
+    def _alive(self) -> bool:
+        return self._field(layout.MB_MAGIC) == layout.MAGIC and self.beat() > 1
+
+    def beat(self) -> int:
+        """Returns the beat counter, which grows while the boot vcpu runs."""
+        return self._field(layout.MB_BEAT)
+
+    def await_beats(self, count: int = 3, timeout: float = 30.0) -> int:
+        """Waits for so many more beats and returns the counter.
+
+        Raises:
+            StubError: The boot vcpu does not run.
+        """
+        first = self.beat()
+        await_true(
+            lambda: (self.beat() - first) & 0xFFFFFFFF >= count,
+            f"the boot vcpu of {self.name} does not beat",
+            timeout,
+        )
+        return self.beat()
+
+    def hypercall(self, op: int, *arguments: int, timeout: float = 30.0) -> int:
+        """Lets the boot vcpu do a hypercall and returns its result.
+
+        Args:
+            op: Number of the hypercall.
+            arguments: At most five, 32 bits each.
+            timeout: Limit in seconds for the answer.
+
+        Returns:
+            What Xen answered; negative is an errno.
+        """
+        self._set(layout.MB_OP, op)
+        for number in range(5):
+            value = arguments[number] if number < len(arguments) else 0
+            self._set(layout.MB_ARGS + 4 * number, value)
+        sequence = (self._field(layout.MB_REQUEST) + 1) & 0xFFFFFFFF
+        self._set(layout.MB_REQUEST, sequence)
+        await_true(
+            lambda: self._field(layout.MB_RESPONSE) == sequence,
+            f"{self.name} did not answer hypercall {op}",
+            timeout,
+        )
+        result = self._field(layout.MB_RESULT)
+        return result - (1 << 32) if result >> 31 else result
+
+    def vcpu_op(self, command: int, vcpuid: int, data: bytes = b"") -> int:
+        """Lets the boot vcpu do a VCPUOP.
+
+        Args:
+            command: Number of the operation.
+            vcpuid: The vcpu that it is about.
+            data: What its pointer points to; empty for a null pointer.
+        """
+        if data:
+            self.memory.write(layout.ARGUMENT, data)
+        return self.hypercall(_VCPU_OP, command, vcpuid, layout.ARGUMENT if data else 0)
+
+    def watch_registers(self, on: bool = True) -> None:
+        """Lets the boot vcpu watch its registers, or no more."""
+        self._set(layout.MB_CHECK, int(on))
+
+    def watch(self) -> Watch:
+        """Returns what the boot vcpu noticed so far."""
+        last = self._field(layout.MB_LAST_ERROR)
+        return Watch(
+            rounds=self._field(layout.MB_CHECKS),
+            errors=self._field(layout.MB_ERRORS),
+            last=layout.ERROR_NAMES.get(last, str(last)),
+            tsc_back=self._field(layout.MB_TSC_BACK),
+        )
