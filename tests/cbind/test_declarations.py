@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -32,3 +33,11 @@ def test_importing_the_package_opens_no_library_and_loads_no_cffi() -> None:
     code = "import sys, xenvcpu; print(sorted(m for m in sys.modules if 'cffi' in m))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_what_the_stub_promises_the_module_has() -> None:
+    stub = (build.FOLDER.parent / "xenvcpu" / "_xen.pyi").read_text()
+    promised = next(node for node in ast.parse(stub).body if isinstance(node, ast.ClassDef))
+    names = [getattr(node, "name", ast.unparse(node).partition(":")[0]) for node in promised.body]
+    assert {"new", "errno"} <= set(names)
+    assert [name for name in names if not hasattr(ffi, name)] == []
