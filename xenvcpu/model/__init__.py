@@ -9,27 +9,26 @@ built on them run unchanged. `worlds` has ready-made machines, `worldfile` keeps
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Optional
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from xenvcpu.model.libraries import ModelLibraries
 
 
-def open_model(spec: str, here: Optional[int] = None) -> ModelLibraries:
-    """Open a model of Xen by its name or its file.
+def open_model(spec: str) -> ModelLibraries:
+    """Open a model as `--host model:SPEC` names it.
 
     Args:
         spec: The name of a built-in world (`xenvcpu.model.worlds.NAMES`), or the path of a world file; with
-            `@DOMID` or `@NAME` behind it, the caller stands inside that domain.
-        here: The domid of the domain in which the caller stands; dom0 if neither says anything.
+            `@DOMID` or `@NAME` behind it, the caller stands in that domain and not in dom0.
 
     Returns:
-        The C libraries of that machine. Close them: a file is written back then.
+        The C libraries of that machine. Close them when done.
 
     Raises:
-        ContextError: Neither a built-in world nor a file.
-        FormatError: The file is not a world.
+        ContextError: No such world or domain.
+        WorldFileError: The file is not a world.
     """
-    from xenvcpu.model.worlds import open_model as opened
+    from xenvcpu.model.worlds import open_world_at
 
-    return opened(spec, here)
+    return open_world_at(spec)

@@ -31,8 +31,8 @@ FEATURES = Features(cr4_valid=0x3707FF, efer_valid=0xD01, maxphysaddr=46)
 LINUX = effect.FRESH.with_values(
     rip=0xFFFFFFFF81C01234, rsp=0xFFFFFFFF82803E48, rflags=0x246, rbx=0x9000, cr0=0x80050033, cr3=0x2810000,
     cr4=0x3406F0, msr_efer=0xD01, cs_sel=0x10, cs_arbytes=0xA9B, ss_sel=0x18, ss_arbytes=0xC93, ds_arbytes=0,
-    es_arbytes=0, fs_arbytes=0, gs_arbytes=0, gs_base=0xFFFF888003C00000, tr_sel=0x40, tr_base=0xFFFFFE0000003000, tr_limit=0x206F,
-    gdtr_base=0xFFFFFE0000001000, gdtr_limit=0x7F, idtr_base=0xFFFFFE0000000000, idtr_limit=0xFFF,
+    es_arbytes=0, fs_arbytes=0, gs_arbytes=0, gs_base=0xFFFF888003C00000, tr_sel=0x40, tr_base=0xFFFFFE0000003000,
+    tr_limit=0x206F, gdtr_base=0xFFFFFE0000001000, gdtr_limit=0x7F, idtr_base=0xFFFFFE0000000000, idtr_limit=0xFFF,
     msr_star=0x0023001000000000, msr_lstar=0xFFFFFFFF82000000, msr_cstar=0xFFFFFFFF82001000, msr_syscall_mask=0x47700,
     flags=cpu_record.FPU_INITIALISED,
 )

@@ -15,7 +15,7 @@ from xenvcpu.abi import cpu_msr, cpu_record
 from xenvcpu.abi.layout import Image
 from xenvcpu.abi.save_stream import Record, Typecode
 from xenvcpu.errors import FormatError
-from xenvcpu.model import extended, judge
+from xenvcpu.model import extended, judge, paging
 from xenvcpu.model.answer import Refused
 from xenvcpu.model.domain import Domain
 from xenvcpu.model.hypervisor import Hypervisor
@@ -78,6 +78,11 @@ def _require_vcpu(domain: Domain, instance: int) -> Vcpu:
 def _judge(host: Hypervisor, domain: Domain, vcpu: Vcpu, record: Image) -> None:
     refusals = judge.refusals_of_load(host, domain, vcpu, record)
     if not refusals:
+        if paging.is_cr3_refused(domain, record):
+            host.crash(domain)
+            raise Refused(errno.EINVAL)
+        if paging.crashes(host, domain, record):
+            host.crash(domain)
         return
     first = refusals[0]
     for line in judge.lines_of_load(first, domain.domid, vcpu.vcpuid):
@@ -96,11 +101,11 @@ def load_cpu(host: Hypervisor, domain: Domain, vcpu: Vcpu, payload: bytes) -> No
     payload = _whole_cpu_record(payload)
     state = without_tsc(payload)
     # What a save gave out comes back as it was: for the vcpus that are only carried along.
-    if state != vcpu.accepted:
+    if (state, domain.features) != vcpu.accepted:
         record = cpu_record.decode(payload)
         _judge(host, domain, vcpu, record)
         state = _as_loaded(record, host.release)
-        vcpu.accepted = state
+        vcpu.accepted = state, domain.features
     vcpu.xsave = extended.after_cpu_record(vcpu, state, host.release)
     vcpu.state = state
     vcpu.set_tsc(int.from_bytes(payload[TSC_START:TSC_STOP], "little"), domain.sync_tsc)
@@ -142,9 +147,21 @@ def _load_mtrr(host: Hypervisor, domain: Domain, vcpu: Vcpu, payload: bytes) -> 
     vcpu.records[Typecode.MTRR] = payload
 
 
+def _require_lapic_mode(payload: bytes) -> None:
+    """x2APIC mode (bit 10 of the base MSR) without the APIC enabled (bit 11) is refused."""
+    if payload[1] >> 2 & 0b11 == 0b01:
+        raise Refused(errno.EINVAL)
+
+
+def _load_lapic(host: Hypervisor, domain: Domain, vcpu: Vcpu, payload: bytes) -> None:
+    _require_lapic_mode(payload)
+    vcpu.records[Typecode.LAPIC] = payload
+
+
 _Handler = Callable[[Hypervisor, Domain, Vcpu, bytes], None]
 _HANDLERS: Mapping[int, _Handler] = {
     Typecode.CPU: load_cpu, Typecode.CPU_XSAVE: _load_xsave, Typecode.CPU_MSR: _load_msrs, Typecode.MTRR: _load_mtrr,
+    Typecode.LAPIC: _load_lapic,
 }
 _LAPIC = frozenset((Typecode.LAPIC, Typecode.LAPIC_REGS))
 _EVERYWHERE = frozenset((Typecode.PCI_IRQ, Typecode.ISA_IRQ, Typecode.PCI_LINK, Typecode.VIRIDIAN_DOMAIN))
@@ -196,6 +213,8 @@ def check_record(domain: Domain, kind: Kind, record: Record) -> None:
     if kind.is_per_vcpu:
         _require_vcpu(domain, record.instance)
     try:
-        _padded(kind, record.payload)
+        payload = _padded(kind, record.payload)
     except Refused:
         raise Refused(errno.ENODATA) from None
+    if kind.typecode == Typecode.LAPIC:
+        _require_lapic_mode(payload)

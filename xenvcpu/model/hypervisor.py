@@ -11,6 +11,7 @@ from xenvcpu.model.answer import Refused
 from xenvcpu.model.clock import Clock
 from xenvcpu.model.console import Console
 from xenvcpu.model.domain import Domain, Shutdown
+from xenvcpu.rules.features import Features
 from xenvcpu.rules.release import Release
 
 CPUID_1_EAX = 0x000306C3
@@ -24,6 +25,8 @@ class Hypervisor:
         release: Which Xen.
         vendor: `intel` (VT-x) or `amd` (SVM).
         xfeature_mask: The XSAVE components of the host; 0 for one without XSAVE.
+        features: What the host's own CPU policy allows, by which old releases judge a load; None
+            if it is that of each domain.
         domains: By domid.
         clock: The host's TSC.
         console: What Xen printed.
@@ -33,11 +36,12 @@ class Hypervisor:
 
     def __init__(
         self, release: Release, domains: Iterable[Domain] = (), *, vendor: str = "intel", xfeature_mask: int = 7,
-        clock: Optional[Clock] = None,
+        features: Optional[Features] = None, clock: Optional[Clock] = None,
     ) -> None:
         self.release = release
         self.vendor = vendor
         self.xfeature_mask = xfeature_mask
+        self.features = features
         self.domains: Dict[int, Domain] = {domain.domid: domain for domain in domains}
         self.clock = Clock() if clock is None else clock
         self.console = Console()

@@ -13,12 +13,14 @@ from xenvcpu.model.vcpu import Vcpu
 from xenvcpu.rules import cpu_record, entry, vcpuop
 from xenvcpu.rules.efer import efer_rules
 from xenvcpu.rules.features import Features
+from xenvcpu.rules.release import Since
 from xenvcpu.rules.verdict import Finding, Level
 
 VENDOR_RULES = frozenset(rule.name for chain in cpu_record.STAGES[-1] for rule in chain)
 """What the hook of VT-x or SVM refuses in a CPU record: the domain is crashed for it as well."""
 AFTER_STORE = frozenset(("cr4-bit", *(rule.name for rule in efer_rules("efer", lambda *_: "", knows_paging=False))))
 """What VCPUOP_initialise tests when it has already stored the registers in the vcpu."""
+_LOADS_BY_DOMAIN = Since("4.9.4", "4.10.3", "4.11.2", "4.12")
 _BY_CALLER = frozenset(("flags-unknown",))
 """Rules of the load whose line names the calling vcpu (gprintk), not the domain."""
 
@@ -36,7 +38,10 @@ def refusals_of_initialise(host: Hypervisor, domain: Domain, vcpu: Vcpu, context
 
 def refusals_of_load(host: Hypervisor, domain: Domain, vcpu: Vcpu, record: Image) -> Tuple[Finding, ...]:
     """Why a load refuses this CPU record, in Xen's order; empty if it does not."""
-    return cpu_record.refusals(record, host.release, features(host, domain), vcpuid=vcpu.vcpuid)
+    bounds = features(host, domain)
+    if host.features is not None and host.release not in _LOADS_BY_DOMAIN:
+        bounds = replace(bounds, cr4_valid=host.features.cr4_valid, efer_valid=host.features.efer_valid)
+    return cpu_record.refusals(record, host.release, bounds, vcpuid=vcpu.vcpuid)
 
 
 def fatal(host: Hypervisor, domain: Domain, state: Image) -> Sequence[Finding]:

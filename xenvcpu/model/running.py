@@ -36,6 +36,6 @@ def _enter(host: Hypervisor, domain: Domain, vcpu: Vcpu) -> None:
         return
     if state["pending_event"]:
         vcpu.image = state.with_values(pending_event=0, error_code=0)
-        vcpu.accepted = vcpu.state
+        vcpu.accepted = vcpu.state, domain.features
     vcpu.entered = vcpu.state
     vcpu.runs += 1

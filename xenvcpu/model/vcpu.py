@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Dict, Optional
+from typing import Dict, Optional, Tuple
 
 from xenvcpu.abi import cpu_record
 from xenvcpu.abi.layout import Image
 from xenvcpu.model.clock import MASK
 from xenvcpu.rules import effect
+from xenvcpu.rules.features import Features
 
 _TSC = cpu_record.LAYOUT.fields["tsc"]
 TSC_START, TSC_STOP = _TSC.offset, _TSC.offset + _TSC.size
@@ -39,7 +40,7 @@ class Vcpu:
         pause_count: Pauses of this vcpu alone.
         cpu_time: Nanoseconds on a processor.
         runs: How often it was let run in a new state.
-        accepted: The state that passed the checks of a load in this domain: no need to judge it again.
+        accepted: The state that passed the checks of a load, and the CPU policy that it was judged by.
         entered: The state in which it last ran.
     """
 
@@ -55,7 +56,7 @@ class Vcpu:
     pause_count: int = 0
     cpu_time: int = 0
     runs: int = 0
-    accepted: Optional[bytes] = None
+    accepted: Optional[Tuple[bytes, Features]] = None
     entered: Optional[bytes] = None
 
     @property

@@ -13,7 +13,7 @@ from typing import Callable, Mapping, NamedTuple, Protocol
 
 from xenvcpu.abi import vcpu_hvm_context, vcpu_info
 from xenvcpu.abi.layout import Image, Layout, sequence
-from xenvcpu.model import judge
+from xenvcpu.model import judge, paging
 from xenvcpu.model.answer import Refused
 from xenvcpu.model.domain import Domain, Shutdown
 from xenvcpu.model.hypervisor import Hypervisor
@@ -21,6 +21,7 @@ from xenvcpu.model.running import settle
 from xenvcpu.model.vcpu import Vcpu
 from xenvcpu.rules import effect
 from xenvcpu.rules.release import Release, Since
+from xenvcpu.rules.rule import hex_c
 from xenvcpu.rules.vcpuop import needs_vcpu_info
 
 HYPERCALL = 24
@@ -98,7 +99,14 @@ def _initialise(call: Call) -> int:
         if refusals[0].rule in judge.AFTER_STORE:
             _store(vcpu, context, host.release)
         raise Refused.by_name(refusals[0].errno or "EINVAL")
-    vcpu.image = effect.after_initialise(context, host.release, vcpu.image)
+    state = effect.after_initialise(context, host.release, vcpu.image)
+    if paging.is_cr3_refused(domain, state):
+        _store(vcpu, context, host.release)
+        host.console.print(f"d{domain.domid}v{call.caller} Invalid CR3: {hex_c(state['cr3'])}")
+        raise Refused(errno.EINVAL)
+    if paging.crashes(host, domain, state):
+        host.crash(domain, call.caller)
+    vcpu.image = state
     vcpu.tsc_offset = domain.vcpus[0].tsc_offset
     vcpu.is_initialised = vcpu.is_down = True
     return 0

@@ -117,7 +117,9 @@ def builtin(name: str, release: Optional[str] = None) -> Hypervisor:
     return make(*(() if release is None else (release,)))
 
 
-def _inside(host: Hypervisor, where: str) -> int:
+def _inside(host: Hypervisor, where: Optional[str]) -> int:
+    if where is None:
+        return 0
     found = [domain for domain in host.domains.values() if where in (domain.name, str(domain.domid))]
     if not found:
         names = ", ".join(domain.name for domain in host.domains.values())
@@ -125,23 +127,40 @@ def _inside(host: Hypervisor, where: str) -> int:
     return found[0].domid
 
 
-def open_model(spec: str, here: Optional[int] = None) -> ModelLibraries:
-    """Open a model of Xen by its name or its file; see `xenvcpu.model.open_model`."""
-    name, _, where = spec.partition("@") if not os.path.exists(spec) else (spec, "", "")
-    if name in WORLDS:
-        host = builtin(name)
-        return ModelLibraries(host, _inside(host, where) if where else here or 0)
-    if not os.path.exists(name):
+def open_world(world: str, release: Optional[str] = None, here: Optional[str] = None) -> ModelLibraries:
+    """Open a built-in world or a world file.
+
+    Args:
+        world: The name of a built-in world, or the path of a file.
+        release: The Xen of a built-in world; its own if None.
+        here: The domid or the name of the domain in which the caller stands; dom0 if None.
+
+    Raises:
+        ContextError: No such world, release or domain.
+        WorldFileError: The file is not a world.
+    """
+    if world in WORLDS:
+        host = builtin(world, release)
+        return ModelLibraries(host, _inside(host, here))
+    if not os.path.exists(world):
         raise ContextError(
-            f"{name!r} is neither a built-in world nor a file", field="host", value=name,
+            f"{world!r} is neither a built-in world nor a file", field="host", value=world,
             remedy=f"one of {', '.join(NAMES)}, or a file made with `xenvcpu model new FILE`",
         )
     from xenvcpu.model import worldfile
 
-    world = worldfile.open_world(name)
+    file = worldfile.open_world(world)
     try:
-        inside = _inside(world.host, where) if where else here or 0
+        inside = _inside(file.host, here)
     except ContextError:
-        world.close()
+        file.close()
         raise
-    return ModelLibraries(world.host, inside, on_change=world.save, on_close=world.close)
+    return ModelLibraries(file.host, inside, on_change=file.save, on_close=file.close)
+
+
+def open_world_at(spec: str) -> ModelLibraries:
+    """Open a world as `WORLD` or `WORLD@DOMAIN`; see `xenvcpu.model.open_model`."""
+    if os.path.exists(spec):
+        return open_world(spec)
+    world, _, here = spec.partition("@")
+    return open_world(world, here=here or None)
