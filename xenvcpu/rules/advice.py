@@ -28,6 +28,7 @@ _MIB, _SIXTEEN = 1 << 20, 0xFFFF
 _RESET_BASE, _RESET_SELECTOR = 0xFFFF0000, 0xF000
 _VCPUOP, _LOAD = "arch_set_info_hvm_guest", "hvm_load_cpu_ctxt"
 _SEGMENTS_G = "hvm_set_segment_register"
+_G_AND_P = effect.AR_G | effect.AR_P
 _SHORT_LIMIT_SEGMENTS = ("cs", "ds", "es", "ss")
 
 
@@ -79,9 +80,9 @@ def _limit_in_pages(segment: str) -> Rule:
     ar, limit = f"{segment}_arbytes", f"{segment}_limit"
 
     def broken(case: Case) -> bool:
-        word = effect.unfolded_ar(case.given(ar))
-        is_paged = word & effect.AR_G and word & effect.AR_P
-        return _is_in_image(case, ar) and bool(is_paged) and case[limit] < _MIB
+        if case[limit] >= _MIB or not _is_in_image(case, ar):
+            return False
+        return effect.unfolded_ar(case.given(ar)) & _G_AND_P == _G_AND_P
 
     return _hint(
         "limit-counts-bytes", f"{limit} {ar}", broken,
@@ -95,9 +96,9 @@ def _limit_without_g(segment: str) -> Rule:
     ar, limit = f"{segment}_arbytes", f"{segment}_limit"
 
     def broken(case: Case) -> bool:
-        word = effect.unfolded_ar(case.given(ar))
-        is_byte = word & (effect.AR_G | effect.AR_P) == effect.AR_P
-        return _is_in_image(case, ar) and is_byte and case[limit] >= _MIB
+        if case[limit] < _MIB or not _is_in_image(case, ar):
+            return False
+        return effect.unfolded_ar(case.given(ar)) & _G_AND_P == effect.AR_P
 
     return _hint(
         "g-clear", f"{ar} {limit}", broken, "a limit of 1 MiB or more goes with G, which Xen will set",
@@ -109,8 +110,9 @@ def _short_limit(segment: str) -> Rule:
     ar, limit = f"{segment}_arbytes", f"{segment}_limit"
 
     def broken(case: Case) -> bool:
-        is_wide_segment = case[ar] & (AR_DB | AR_P) == AR_DB | AR_P
-        return is_wide_segment and case[limit] <= _SIXTEEN and not is_64bit(case) and _is_in_image(case, ar)
+        if case[limit] > _SIXTEEN or is_64bit(case) or not _is_in_image(case, ar):
+            return False
+        return case[ar] & (AR_DB | AR_P) == AR_DB | AR_P
 
     return _hint(
         "limit-16-bit", f"{limit} {ar}", broken, f"a 32-bit {segment.upper()} hardly ends within 64 KiB",

@@ -96,7 +96,7 @@ def _real_mode_dpl(segment: str) -> Rule:
     def broken(case: Case) -> bool:
         ar = case[field]
         is_bound = not case["cr0"] & CR0_PE or segment == "cs" and ar & TYPE == _CS_AS_DATA
-        return bool(ar & effect.AR_P) and is_bound and dpl(ar) != 0
+        return bool(ar & effect.AR_P) and is_bound and dpl(ar) != 0 and not _is_vm86(case)
 
     return _lint(
         "real-mode-dpl", (field, "cr0"), broken, f"in real mode the DPL of {segment.upper()} is 0",

@@ -69,11 +69,11 @@ class Since:
         self.first = first
         points = (text.split(".") for text in first)
         self._first = {int(part[1]): int(part[2]) if len(part) > 2 else 0 for part in points}
+        self._newest = max(self._first)
 
     def __contains__(self, release: Release) -> bool:
-        if release.minor in self._first:
-            return release.point >= self._first[release.minor]
-        return release.minor > max(self._first)
+        point = self._first.get(release.minor)
+        return release.minor > self._newest if point is None else release.point >= point
 
     def __repr__(self) -> str:
         return f"Since({', '.join(map(repr, self.first))})"

@@ -9,8 +9,8 @@ chain of one rule).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Callable, Dict, Iterable, Mapping, Optional, Tuple
+from dataclasses import dataclass, replace
+from typing import Callable, Dict, Iterable, List, Mapping, Optional, Tuple
 
 from xenvcpu.abi.layout import Image
 from xenvcpu.rules import control
@@ -20,7 +20,7 @@ from xenvcpu.rules.verdict import Finding, Level
 
 INTEL, AMD = "intel", "amd"
 _HARDWARE = {INTEL: "VT-x", AMD: "SVM"}
-_VALUES_32 = 1 << 32
+_BEYOND_32_BITS = 1 << 32
 
 
 class Case(Dict[str, int]):
@@ -151,8 +151,12 @@ def first_refusal(stages: Iterable[Stage], case: Case) -> Tuple[Finding, ...]:
 
 
 def all_refusals(stages: Iterable[Stage], case: Case) -> Tuple[Finding, ...]:
-    """The findings of all stages, for the checker."""
-    return tuple(finding for stage in stages for finding in judge(stage, case))
+    """The findings of all stages, for the checker; only the first stage that fails has console lines."""
+    found: List[Finding] = []
+    for stage in stages:
+        new = judge(stage, case)
+        found += (replace(finding, console=None) for finding in new) if found else new
+    return tuple(found)
 
 
 def single(*rules: Rule) -> Tuple[Stage, ...]:
@@ -172,4 +176,4 @@ def is_canonical(address: int) -> bool:
 
 def is_wide(value: int) -> bool:
     """Whether a value needs more than 32 bits."""
-    return value >= _VALUES_32
+    return value >= _BEYOND_32_BITS

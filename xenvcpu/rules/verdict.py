@@ -30,7 +30,9 @@ class Finding:
         value: What the field holds.
         message: What was given, what is needed, and how to get it.
         errno: The name of the errno that Xen answers with; None unless rejected.
-        console: The line Xen prints for it, without prefix; None where Xen is silent.
+        console: The line that Xen prints for it, without "(XEN)" and the calling vcpu's name; None where Xen is
+            silent, or has stopped at an earlier finding. Lines about a CPU record name the domain and the vcpu: there
+            `{domid}` and `{vcpuid}` stand for them.
         source: Where the rule stands: a Xen function, or a section of the SDM or APM.
     """
 

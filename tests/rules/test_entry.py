@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: MIT
+"""What the processor refuses after Xen accepted it: each lint from both sides of its boundary."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from xenvcpu import encoding
+from xenvcpu.abi.layout import Image
+from xenvcpu.context import presets
+from xenvcpu.rules import check, cpu_record, effect, entry, vcpuop
+from xenvcpu.rules.features import UNKNOWN, Features
+from xenvcpu.rules.release import Release
+from xenvcpu.rules.verdict import Level
+
+XEN = Release.parse("4.17")
+OLD = Release.parse("4.8.4")
+FLAT = encoding.to_cpu_record(presets.flat32(0x1000, 0x8000))
+LONG = encoding.to_cpu_record(presets.long64(0x100000, 0x8000, 0x1000))
+PAGED = encoding.to_cpu_record(presets.pae32(0x1000, 0x8000, 0x1000))
+REAL = encoding.to_cpu_record(presets.real16(0x800, 0, 0x1000))
+VM86 = FLAT.with_values(
+    rflags=0x20002,
+    **{
+        f"{name}_{part}": value
+        for name in ("cs", "ds", "es", "ss", "fs", "gs")
+        for part, value in (("sel", 0), ("base", 0), ("limit", 0xFFFF), ("arbytes", 0xF3))
+    },
+)
+BIG = 1 << 47
+
+
+def _names(state: Image, release: Release = XEN, features: Features = UNKNOWN) -> list[str]:
+    return [finding.rule for finding in entry.lints(state, release, features)]
+
+
+def _of(
+    rule: str,
+    base: Image,
+    bad: dict[str, int],
+    good: dict[str, int],
+    release: Release = XEN,
+    features: Features = UNKNOWN,
+) -> Any:
+    return pytest.param(rule, base, bad, good, release, features, id=f"{rule}-{next(iter(bad))}")
+
+
+BOUNDARIES = [
+    _of("pg-without-pe", FLAT, {"cr0": 0x80000010}, {"cr0": 0x80000011}),
+    _of("nw-without-cd", FLAT, {"cr0": 0x20000011}, {"cr0": 0x60000011}),
+    _of("cr0-high-bits", FLAT, {"cr0": 0x100000011}, {"cr0": 0x11}),
+    _of("lma-without-pg", FLAT, {"msr_efer": 0x500}, {"msr_efer": 0x100}),
+    _of("long-mode-without-pae", LONG, {"cr4": 0}, {"cr4": 0x20}),
+    _of("lme-without-lma", PAGED, {"msr_efer": 0x100}, {"msr_efer": 0x500}),
+    _of("cs-l-and-d", LONG, {"cs_arbytes": 0xE9B}, {"cs_arbytes": 0xC9B}),
+    _of("cet-without-wp", FLAT, {"cr4": 1 << 23}, {"cr4": 1 << 23, "cr0": 0x10011}),
+    _of("pcide-without-lma", FLAT, {"cr4": 1 << 17}, {"cr4": 1 << 16}),
+    _of("cr3-beyond-width", LONG, {"cr3": 1 << 40}, {"cr3": 1 << 39}, features=Features(maxphysaddr=40)),
+    _of("cr3-beyond-width", LONG, {"cr3": 1 << 52}, {"cr3": 1 << 51}),
+    _of("pae-cr3-unaligned", PAGED, {"cr3": 0x1010}, {"cr3": 0x1020}, Release.parse("4.14")),
+    _of("dr7-beyond-32-bits", FLAT, {"dr7": 1 << 32}, {"dr7": 0x400}),
+    _of("dr6-beyond-32-bits", FLAT, {"dr6": 1 << 32}, {"dr6": 0}),
+    _of("efer-reserved", FLAT, {"msr_efer": 2}, {"msr_efer": 1}, OLD),
+    _of("rflags-reserved", FLAT, {"rflags": 0x8002}, {"rflags": 0x3F7FD7 & ~0x20000}),
+    _of("rflags-reserved", FLAT, {"rflags": 1 << 22}, {"rflags": 1 << 21}),
+    _of("vm86-mode", VM86, {"cr0": 0x10}, {"cr0": 0x11}),
+    _of("rip-beyond-canonical", LONG, {"rip": BIG}, {"rip": BIG - 1}),
+    _of("rip-outside-limit", FLAT, {"cs_limit": 0xFFF}, {"cs_limit": 0x1FFF}),
+    _of("rip-outside-limit", FLAT, {"cs_limit": 0xFFF, "idtr_limit": 0}, {"cs_limit": 0xFFF, "idtr_limit": 0xFF}),
+    _of("cs-not-present", FLAT, {"cs_arbytes": 0}, {"cs_arbytes": 0xC9B}),
+    _of("tr-not-present", FLAT, {"tr_arbytes": 0}, {"tr_arbytes": 0x83}),
+    _of("segment-type", FLAT, {"cs_arbytes": 0xC9A}, {"cs_arbytes": 0xC93}),
+    _of("segment-type", FLAT, {"ss_arbytes": 0xC91}, {"ss_arbytes": 0xC97}),
+    _of("segment-type", FLAT, {"ds_arbytes": 0xC92}, {"ds_arbytes": 0}),
+    _of("segment-type", FLAT, {"gs_arbytes": 0xC99}, {"gs_arbytes": 0xC9B}),
+    _of("segment-type", FLAT, {"es_arbytes": 0xC83}, {"es_arbytes": 0xC91}),
+    _of("segment-type", FLAT, {"tr_arbytes": 0x89}, {"tr_arbytes": 0x83}),
+    _of("segment-type", LONG, {"tr_arbytes": 0x83}, {"tr_arbytes": 0x8B}),
+    _of("segment-type", FLAT, {"ldtr_arbytes": 0x83}, {"ldtr_arbytes": 0x82}),
+    _of("limit-granularity", FLAT, {"ds_limit": 0x100000}, {"ds_limit": 0x100FFF}),
+    _of("limit-granularity", FLAT, {"ds_limit": 0xFFFE}, {"ds_limit": 0xFFFF}, OLD),
+    _of("base-above-4g", FLAT, {"cs_base": 1 << 32}, {"cs_base": 0xFFFFFFFF}),
+    _of("base-above-4g", FLAT, {"ss_base": 1 << 32}, {"ss_base": 1 << 32, "ss_arbytes": 0}),
+    _of("cs-ss-dpl", FLAT, {"cs_arbytes": 0xCFB}, {"cs_arbytes": 0xCFB, "ss_arbytes": 0xCF3}),
+    _of("cs-ss-dpl", FLAT, {"cs_arbytes": 0xCFF}, {"cs_arbytes": 0xC9F, "ss_arbytes": 0xCF3}),
+    _of("real-mode-dpl", FLAT, {"cs_arbytes": 0xCF3}, {"cs_arbytes": 0xC93}),
+    _of("vm86-segment", VM86, {"ds_base": 0x10}, {"ds_base": 0x10, "ds_sel": 1}),
+    *(
+        _of("base-not-canonical", FLAT, {name: BIG}, {name: BIG - 1})
+        for name in (
+            "fs_base",
+            "gs_base",
+            "tr_base",
+            "gdtr_base",
+            "idtr_base",
+            "sysenter_esp",
+            "sysenter_eip",
+            "shadow_gs",
+            "msr_lstar",
+        )
+    ),
+    _of("base-not-canonical", FLAT, {"ldtr_base": BIG, "ldtr_arbytes": 0x82}, {"ldtr_base": BIG}),
+    _of("table-limit", FLAT, {"gdtr_limit": 0x10000}, {"gdtr_limit": 0xFFFF}),
+    _of("table-limit", FLAT, {"idtr_limit": 0x10000}, {"idtr_limit": 0xFFFF}),
+]
+
+
+@pytest.mark.parametrize("rule, base, bad, good, release, features", BOUNDARIES)
+def test_a_lint_warns_of_death_on_one_side_of_its_boundary_and_not_on_the_other(
+    rule: str, base: Image, bad: dict[str, int], good: dict[str, int], release: Release, features: Features
+) -> None:
+    found = entry.lints(base.with_values(**bad), release, features)
+    assert [finding.rule for finding in found] == [rule]
+    assert found[0].level is Level.FATAL
+    assert found[0].source
+    assert _names(base.with_values(**good), release, features) == []
+
+
+def test_every_lint_has_a_boundary_here() -> None:
+    assert {rule.name for rule in entry.RULES} == {param.values[0] for param in BOUNDARIES} | {"rip-above-4g"}
+
+
+def test_outside_64_bit_code_rip_has_32_bits() -> None:
+    assert _names(LONG.with_values(cs_arbytes=0xC9B, rip=1 << 32)) == ["rip-above-4g", "rip-outside-limit"]
+    assert _names(LONG.with_values(rip=1 << 32)) == []
+
+
+def test_real_mode_takes_only_dpl_0() -> None:
+    raised = REAL.with_values(cs_arbytes=0xFB, ss_arbytes=0xF3)
+    assert _names(raised) == ["real-mode-dpl", "real-mode-dpl"]
+    assert _names(REAL) == []
+
+
+def test_vm86_does_not_go_with_long_mode() -> None:
+    assert "vm86-mode" in _names(LONG.with_values(rflags=0x20002))
+
+
+@pytest.mark.parametrize(
+    "changes, vendor",
+    [
+        ({"rflags": 0x8002}, "intel"),
+        ({"fs_base": BIG}, "intel"),
+        ({"tr_arbytes": 0}, "intel"),
+        ({"cr0": 0x20000011}, "amd"),
+    ],
+)
+def test_a_lint_of_one_vendor_is_silent_on_the_other(changes: dict[str, int], vendor: str) -> None:
+    other = {"intel": "amd", "amd": "intel"}[vendor]
+    state = FLAT.with_values(**changes)
+    assert len(_names(state, features=Features(vendor=vendor))) == 1
+    assert len(_names(state)) == 1
+    assert _names(state, features=Features(vendor=other)) == []
+
+
+def test_the_message_names_the_only_hardware_that_a_lint_is_about() -> None:
+    assert "(SVM only)" in entry.lints(FLAT.with_values(cr0=0x20000011), XEN)[0].message
+
+
+def test_an_unaligned_pae_cr3_crashes_up_to_4_14() -> None:
+    unaligned = PAGED.with_values(cr3=0x1010)
+    assert _names(unaligned, Release.parse("4.15.0")) == []
+    assert _names(unaligned, Release.parse("4.14"), Features(is_hap=False)) == []
+
+
+@pytest.mark.parametrize("release, found", [("4.21.0", ["rflags-reserved"]), ("4.21.1", [])])
+def test_reserved_flags_kill_only_where_xen_stores_them(release: str, found: list[str]) -> None:
+    context = encoding.to_vcpu_hvm_context(presets.flat32(0x1000, 0x8000)).with_values(eflags=0x8002)
+    assert _names(effect.after_initialise(context, Release.parse(release)), Release.parse(release)) == found
+
+
+LAB_DEADLY_CONTEXTS: list[dict[str, int]] = [{"cr0": 0x80000010}, {"cr0": 0x20000011}]
+LAB_RUNNING_CONTEXTS: list[dict[str, int]] = [
+    {"eflags": 0, "esp": 0},
+    {"cr0": 0x80000011, "cr4": 0x10, "cr3": 0x1000},
+    {"cr0": 0x80000011, "cr4": 0x20, "efer": 0x500, "cr3": 0x1000},
+    {"cr0": 0x80000011, "cr4": 0x20, "efer": 0x100, "cr3": 0x1000},
+    {"cr0": 0x80000011, "cr4": 0x20, "efer": 0x100, "cs_ar": 0xA9B, "cr3": 0x1000},
+    {"cr0": 0x10},
+    {"cr0": 0},
+    {"cr0": 0x10, "cs_ar": 0x9A, "cs_limit": 0xFFFF, "ds_ar": 0x92, "ss_ar": 0x92, "es_ar": 0, "tr_ar": 0x89},
+    {"cr0": 0x10, "cs_ar": 0x9B, "cs_base": 0x110000},
+    {"cr0": 0x11, "cs_ar": 0x9B, "cs_limit": 0xFFFF},
+]
+AMD_LAB = Features(cr4_valid=0x7FC, efer_valid=0xD01, maxphysaddr=40, vendor="amd")
+
+
+@pytest.mark.parametrize("changes", LAB_DEADLY_CONTEXTS)
+def test_contexts_that_killed_a_domain_on_real_xen_are_fatal(changes: dict[str, int]) -> None:
+    image = encoding.to_vcpu_hvm_context(presets.flat32(0x1000, 0x8000)).with_values(**changes)
+    assert check.check_context(image, XEN, AMD_LAB).verdict == "fatal"
+    assert vcpuop.refusals(image, XEN, AMD_LAB) == ()
+
+
+@pytest.mark.parametrize("changes", LAB_RUNNING_CONTEXTS)
+@pytest.mark.parametrize("features", [AMD_LAB, UNKNOWN])
+def test_contexts_that_ran_on_real_xen_are_accepted(changes: dict[str, int], features: Features) -> None:
+    image = encoding.to_vcpu_hvm_context(presets.flat32(0x1000, 0x8000)).with_values(**changes)
+    assert check.check_context(image, XEN, features).verdict == "accepted"
+
+
+@pytest.mark.parametrize(
+    "base, changes",
+    [
+        (PAGED, {"msr_efer": 0x100}),
+        (LONG, {"rip": 1 << 60}),
+        (LONG, {"cs_arbytes": 0xE9B}),
+        (FLAT, {"cr0": 0x20000011}),
+        (FLAT, {"cs_arbytes": 0}),
+    ],
+)
+def test_records_that_killed_a_domain_on_real_xen_are_fatal(base: Image, changes: dict[str, int]) -> None:
+    record = base.with_values(**changes)
+    assert cpu_record.refusals(record, XEN, AMD_LAB) == ()
+    assert check.check_record(record, XEN, AMD_LAB).verdict == "fatal"
+
+
+@pytest.mark.parametrize(
+    "base, changes",
+    [
+        (REAL, {"cs_sel": 0x800}),
+        (FLAT, {"tr_arbytes": 0}),
+        (FLAT, {"ss_arbytes": 0}),
+        (FLAT, {"rflags": 0}),
+        (LONG, {"rip": 0xFFFFFFFF80001000}),
+    ],
+)
+def test_records_that_ran_on_real_xen_are_accepted(base: Image, changes: dict[str, int]) -> None:
+    assert check.check_record(base.with_values(**changes), XEN, AMD_LAB).verdict == "accepted"
