@@ -1,40 +1,31 @@
 # SPDX-License-Identifier: MIT
 """Whether Xen holds what was loaded: records as written against records as read back.
 
-Xen changes some fields on the way in, and they are compared as it keeps them: RFLAGS bit 1,
-CR0.ET, G after the limit, the reserved bits of DR6 and DR7, nothing of a segment that is not
-present. `tsc` goes on with time, and the FPU image counts only where one was given.
+Xen changes some fields on the way in, and they are compared as it keeps them
+(`effect.after_load`). `tsc` goes on with time, and the FPU image counts only where one was given.
 """
 
 from __future__ import annotations
 
-from typing import Callable, List, Mapping, Sequence
+from typing import List, Sequence
 
 from xenvcpu.abi import cpu_record, xsave
 from xenvcpu.abi.layout import Image
 from xenvcpu.abi.save_stream import Record
 from xenvcpu.rules import effect
+from xenvcpu.rules.release import KNOWN
 from xenvcpu.savedstate import SavedState
 
 _IGNORED = frozenset({"tsc", "msr_flags", "flags", "pad0"})
-_KEEPS: Mapping[str, Callable[[int], int]] = {
-    "rflags": lambda value: value | effect.EFLAGS_MBS,
-    "cr0": lambda value: value | effect.CR0_ET,
-    "dr6": lambda value: value & 0x1E00F,
-    "dr7": lambda value: value & 0xFFFF2BFF,
-    **{f"{name}_sel": lambda value: value & 0xFFFF for name in cpu_record.SEGMENTS},
-}
 _BEFORE_TSC = slice(cpu_record.FPU_SIZE, cpu_record.LAYOUT.fields["tsc"].offset)
 _AFTER_TSC = slice(cpu_record.LAYOUT.fields["pending_event"].offset, cpu_record.LAYOUT.fields["flags"].offset)
 
 
-def _as_kept(record: Image, name: str) -> int:
-    value = record.values.get(name, 0)
-    if name.endswith("_arbytes"):
-        limit = record[f"{name[: -len('_arbytes')]}_limit"]
-        return effect.loaded_ar(value, limit) if value & effect.AR_P else 0
-    keep = _KEEPS.get(name)
-    return value if keep is None else keep(value)
+def _as_kept(record: Image) -> Image:
+    """A record as Xen keeps it; of a segment that is not present the attributes do not count."""
+    kept = effect.after_load(record, KNOWN[-1])
+    words = (f"{name}_arbytes" for name in cpu_record.SEGMENTS)
+    return kept.with_values(**{word: 0 for word in words if not kept[word] & effect.AR_P})
 
 
 def record_differences(vcpuid: int, wanted: bytes, got: bytes) -> List[str]:
@@ -43,10 +34,11 @@ def record_differences(vcpuid: int, wanted: bytes, got: bytes) -> List[str]:
     has_fpu = before.values.get("flags", cpu_record.FPU_INITIALISED) & cpu_record.FPU_INITIALISED
     lines = []
     if wanted[_BEFORE_TSC] != got[_BEFORE_TSC] or wanted[_AFTER_TSC] != got[_AFTER_TSC]:
+        asked, holds = _as_kept(before), _as_kept(after)
         lines += [
-            f"vcpu {vcpuid}: {name} is {after.values.get(name, 0):#x}, not {before[name]:#x}"
-            for name in before.values
-            if name not in _IGNORED and _as_kept(before, name) != _as_kept(after, name)
+            f"vcpu {vcpuid}: {name} is {holds[name]:#x}, not {value:#x}"
+            for name, value in asked.values.items()
+            if name not in _IGNORED and value != holds[name]
         ]
     if has_fpu and before.rest != after.rest:
         lines.append(f"vcpu {vcpuid}: the FPU image is another")

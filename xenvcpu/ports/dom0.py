@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _CONSOLE_SIZE = 1 << 14
 _LIST_CHUNK = 256
+_LIST_SLACK = 4096
+"""For a release newer than the tables, whose struct may have grown."""
 
 
 class Dom0Port:
@@ -70,7 +72,7 @@ class Dom0Port:
     def domains(self, first: int = 0, most: int = _LIST_CHUNK) -> Tuple[DomainInfo, ...]:
         """The domains from `first` on, in order of domid, at most `most` (XEN_SYSCTL_getdomaininfolist)."""
         size = domain_info.size(self.release)
-        buffer = self._ffi.new("uint8_t[]", size * most)
+        buffer = self._ffi.new("uint8_t[]", size * most + _LIST_SLACK)
         infos = self._ffi.cast("xc_domaininfo_t *", buffer)
         count = self._checked(
             "xc_domain_getinfolist", self._lib.xc_domain_getinfolist(self._xch, first, most, infos)

@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: MIT
+"""A start from dom0, seen from Xen's side."""
+
+from __future__ import annotations
+
+import errno
+from typing import Callable, Dict, List
+
+import pytest
+
+from xenvcpu.abi import cpu_msr
+from xenvcpu.abi.save_stream import Typecode
+from xenvcpu.context.presets import PRESETS, flat32, long64
+from xenvcpu.context.segment import Segment
+from xenvcpu.context.vcpu_context import VcpuContext
+from xenvcpu.dom0domain import Dom0Domain
+from xenvcpu.errors import (
+    DomainChangedError, HypercallError, LastVcpuError, NoSuchVcpuError, RefusedContextError, StartError, VcpuDownError,
+    VcpuOnlineError,
+)
+from xenvcpu.host import Host
+from xenvcpu.model import worlds
+from xenvcpu.model.libraries import ModelLibraries
+
+
+def context(vcpuid: int) -> VcpuContext:
+    return flat32(0x100000, 0x80000 + 0x1000 * vcpuid, eax=vcpuid)
+
+
+def vcpus_as_xen_has_them(libraries: ModelLibraries) -> List[Dict[str, object]]:
+    """Every vcpu of `web`: its state without the TSC, which goes on, and its registers only while it is up."""
+    web = libraries.host.named("web")
+    return [
+        {
+            "initialised": vcpu.is_initialised, "down": vcpu.is_down,
+            "cpu": None if vcpu.is_down else vcpu.state,
+            "xsave": vcpu.xsave,
+        }
+        for vcpu in web.vcpus
+    ]
+
+
+def test_every_secondary_vcpu_starts_with_each_register_as_asked(web: Dom0Domain) -> None:
+    report = web.start([1, 2, 3], context)
+    assert report.vcpuids == (1, 2, 3) and report.kept == (0,)
+    for vcpuid in (1, 2, 3):
+        record = web.record(vcpuid)
+        assert (record["rip"], record["rsp"], record["rax"]) == (0x100000, 0x80000 + 0x1000 * vcpuid, vcpuid)
+        assert (record["cs_arbytes"], record["ss_arbytes"], record["tr_arbytes"]) == (0xC9B, 0xC93, 0x8B)
+
+
+def test_the_other_vcpus_are_as_they_were(web: Dom0Domain, libraries: ModelLibraries) -> None:
+    web.start([1], context)
+    before = vcpus_as_xen_has_them(libraries)
+    web.start([2, 3], context)
+    assert vcpus_as_xen_has_them(libraries)[:2] == before[:2]
+
+
+@pytest.mark.parametrize("release", ["4.17", "4.20", "4.22"])
+def test_avx_state_of_the_online_vcpus_survives(release: str) -> None:
+    libraries = ModelLibraries(worlds.pvh(release))
+    with Host("model", libraries) as host:
+        before = vcpus_as_xen_has_them(libraries)[0]["xsave"]
+        host.domains()[0].start([1], context)
+        assert before is not None and vcpus_as_xen_has_them(libraries)[0]["xsave"] == before
+
+
+def test_the_tsc_of_a_new_vcpu_is_that_of_the_boot_vcpu(web: Dom0Domain) -> None:
+    web.start([1, 2], context)
+    state = web.state()
+    assert state.record(1)["tsc"] == state.record(2)["tsc"] == state.record(0)["tsc"] != 0
+
+
+def test_the_number_of_calls_is_the_same_for_3_and_for_127_vcpus() -> None:
+    def calls(world: Callable[[], object], count: int) -> object:
+        libraries = ModelLibraries(world())  # type: ignore[arg-type]
+        with Host("model", libraries) as host:
+            domain = host.domains()[0]
+            libraries.calls.clear()
+            domain.start(range(1, count + 1), context)
+            return libraries.counts
+
+    few = calls(worlds.pvh, 3)
+    assert few == calls(worlds.big, 127)
+    assert sum(few.values()) <= 10  # type: ignore[attr-defined]
+
+
+def test_inside_the_pause_there_are_only_read_load_and_read_back(web: Dom0Domain, libraries: ModelLibraries) -> None:
+    libraries.calls.clear()
+    web.start([1], context)
+    names = [call.name for call in libraries.calls]
+    inside = names[names.index("xc_domain_pause") + 1 : names.index("xc_domain_unpause")]
+    assert inside == [
+        "xc_domain_getinfolist", "xc_domain_hvm_getcontext", "xc_domain_hvm_setcontext", "xc_domain_hvm_getcontext",
+    ]
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_reads_back_as_it_was_loaded(web: Dom0Domain, name: str) -> None:
+    web.start([1], lambda vcpuid: PRESETS[name]().replace(rip=0x1000, rsp=0x8000, cr3=0x2000))
+    assert web.record(1)["rip"] == 0x1000
+
+
+def test_extended_fields_and_msrs_are_carried(web: Dom0Domain, libraries: ModelLibraries) -> None:
+    wanted = long64(0x1000, 0x8000, 0x2000).replace(
+        r8=8, r15=15, gs=Segment(0xFFFF800000001000, 0xFFFFFFFF, 0xC93), shadow_gs=0x7000, msr_lstar=0xFFFF800000002000,
+        cr2=0x1234, msrs=((0xC0011027, 0x55),),
+    )
+    web.start([1], lambda vcpuid: wanted)
+    record = web.record(1)
+    assert (record["r8"], record["r15"], record["gs_base"], record["shadow_gs"]) == (8, 15, 0xFFFF800000001000, 0x7000)
+    assert (record["msr_lstar"], record["cr2"]) == (0xFFFF800000002000, 0x1234)
+    assert (0xC0011027, 0x55) in cpu_msr.decode(libraries.host.named("web").vcpus[1].records[Typecode.CPU_MSR])
+
+
+def test_a_context_that_a_rule_refuses_never_reaches_xen(web: Dom0Domain, libraries: ModelLibraries) -> None:
+    libraries.calls.clear()
+    with pytest.raises(RefusedContextError) as caught:
+        web.start([1], lambda vcpuid: context(vcpuid).replace(cr4=1 << 15))
+    assert caught.value.field == "cr4" and caught.value.vcpuid == 1
+    assert libraries.calls == []
+
+
+def test_with_force_xen_refuses_it_and_the_domain_is_as_before(web: Dom0Domain, libraries: ModelLibraries) -> None:
+    before = vcpus_as_xen_has_them(libraries)
+    with pytest.raises(HypercallError) as caught:
+        web.start([1, 2], lambda vcpuid: context(vcpuid).replace(cr4=(vcpuid - 1) << 15), force=True)
+    assert caught.value.errno == errno.EINVAL and caught.value.restored is True
+    assert any("CR4" in line for line in caught.value.console)
+    assert vcpus_as_xen_has_them(libraries) == before
+    assert libraries.host.named("web").pause_count == 0
+
+
+FAILING = ("xc_domain_getinfolist", "xc_domain_hvm_getcontext", "xc_domain_hvm_setcontext", "xc_domain_pause")
+
+
+@pytest.mark.parametrize("function", FAILING)
+@pytest.mark.parametrize("after", [0, 1, 2])
+@pytest.mark.parametrize("answer", [errno.ENOMEM, KeyboardInterrupt()], ids=["ENOMEM", "interrupt"])
+def test_whatever_call_fails_the_domain_is_as_before(
+    web: Dom0Domain, libraries: ModelLibraries, function: str, after: int, answer: object
+) -> None:
+    before = vcpus_as_xen_has_them(libraries)
+    libraries.calls.clear()
+    libraries.fail(function, answer, after)  # type: ignore[arg-type]
+    try:
+        web.start([1, 2], context)
+    except (HypercallError, KeyboardInterrupt):
+        assert vcpus_as_xen_has_them(libraries) == before
+    else:
+        assert libraries.counts[function] <= after
+    assert libraries.host.named("web").pause_count == 0
+
+
+def test_a_load_that_xen_changes_in_silence_is_put_back(
+    web: Dom0Domain, libraries: ModelLibraries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = vcpus_as_xen_has_them(libraries)
+    real = libraries.xenctrl.xc_domain_hvm_setcontext
+
+    def lossy(*arguments: object) -> int:
+        result: int = real(*arguments)
+        vcpu = libraries.host.named("web").vcpus[1]
+        vcpu.image = vcpu.image.with_values(rip=0xBAD)
+        monkeypatch.undo()
+        return result
+
+    monkeypatch.setattr(libraries.xenctrl, "xc_domain_hvm_setcontext", lossy)
+    with pytest.raises(StartError) as caught:
+        web.start([1], context)
+    assert caught.value.differences == ("vcpu 1: rip is 0xbad, not 0x100000",) and caught.value.restored
+    assert vcpus_as_xen_has_them(libraries) == before
+
+
+def test_a_pause_that_somebody_else_holds_is_left_alone(web: Dom0Domain, libraries: ModelLibraries) -> None:
+    libraries.host.named("web").pause_count = 2
+    web.start([1], context)
+    assert libraries.host.named("web").pause_count == 2
+
+
+def test_another_domain_under_the_same_domid_is_not_touched(web: Dom0Domain, libraries: ModelLibraries) -> None:
+    libraries.host.named("web").handle = libraries.host.domains[0].handle.__class__(int=99)
+    with pytest.raises(DomainChangedError, match="another domain"):
+        web.start([1], context)
+    assert libraries.host.named("web").pause_count == 0
+
+
+def test_a_vcpu_that_is_online_is_refused(web: Dom0Domain) -> None:
+    with pytest.raises(VcpuOnlineError):
+        web.plan([0], context)
+    with pytest.raises(DomainChangedError, match="stop it first"):
+        web.start([0], context)
+
+
+def test_a_vcpu_that_does_not_exist_is_refused_with_those_that_do(web: Dom0Domain) -> None:
+    with pytest.raises(NoSuchVcpuError, match="vcpus 0 to 3, not 4"):
+        web.start([4], context)
+
+
+def test_stop_makes_a_vcpu_fresh_and_it_starts_again(web: Dom0Domain, libraries: ModelLibraries) -> None:
+    web.start([1], context)
+    assert web.stop([1]) == (1,)
+    assert not libraries.host.named("web").vcpus[1].is_initialised
+    with pytest.raises(VcpuDownError, match="not initialised"):
+        web.record(1)
+    assert web.start([1], context).vcpuids == (1,)
+
+
+def test_the_last_vcpu_is_not_stopped_unless_forced(web: Dom0Domain) -> None:
+    with pytest.raises(LastVcpuError):
+        web.stop([0])
+    assert web.stop([0], force=True) == (0,)
+
+
+def test_a_dry_run_touches_nothing(web: Dom0Domain, libraries: ModelLibraries) -> None:
+    before = vcpus_as_xen_has_them(libraries)
+    plan = web.plan([1, 2], context)
+    assert vcpus_as_xen_has_them(libraries) == before
+    assert plan.steps()[0] == "pause domain 1" and len(plan.as_dict()["vcpus"]) == 2
+    assert not {"xc_domain_pause", "xc_domain_hvm_setcontext"} & set(libraries.counts)
+
+
+def test_a_captured_cpu_record_starts_a_vcpu_literally(web: Dom0Domain) -> None:
+    boot = web.state().record(0)
+    web.start([3], lambda vcpuid: boot)
+    copy = web.record(3)
+    assert {name: value for name, value in copy.values.items() if name != "tsc"} == {
+        name: value for name, value in boot.values.items() if name != "tsc"
+    }

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: MIT
+"""A start from inside the guest, through VCPUOP."""
+
+from __future__ import annotations
+
+import errno
+from typing import Iterator
+
+import pytest
+
+from xenvcpu.context.presets import PRESETS, flat32, long64
+from xenvcpu.context.vcpu_context import VcpuContext
+from xenvcpu.errors import (
+    AlreadyInitialisedError, ContextError, HostError, LastVcpuError, NoSuchVcpuError, RefusedContextError,
+    RestrictedError, VcpuOnlineError,
+)
+from xenvcpu.guestdomain import GuestDomain
+from xenvcpu.host import Host
+from xenvcpu.model import worlds
+from xenvcpu.model.libraries import ModelLibraries
+
+
+def context(vcpuid: int) -> VcpuContext:
+    return flat32(0x100000, 0x80000 + 0x1000 * vcpuid, eax=vcpuid)
+
+
+@pytest.fixture
+def inside(libraries: ModelLibraries) -> ModelLibraries:
+    libraries.here = 1
+    return libraries
+
+
+@pytest.fixture
+def own(inside: ModelLibraries) -> Iterator[GuestDomain]:
+    with Host("guest", inside) as host:
+        domain = host.domain("self")
+        assert isinstance(domain, GuestDomain)
+        yield domain
+
+
+def test_vcpus_start_through_initialise_and_up(own: GuestDomain, libraries: ModelLibraries) -> None:
+    own.start([1, 2], context)
+    vcpus = libraries.host.named("web").vcpus
+    assert [vcpu.is_down for vcpu in vcpus] == [False, False, False, True]
+    assert [vcpu.image["rax"] for vcpu in vcpus[1:3]] == [1, 2]
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_both_interfaces_leave_the_same_state(name: str) -> None:
+    wanted = PRESETS[name]().replace(rip=0x1000, rsp=0x8000, cr3=0x2000)
+    records = []
+    for here in (0, 1):
+        libraries = ModelLibraries(worlds.pvh(), here)
+        with Host("guest" if here else "model", libraries) as host:
+            host.domain("self" if here else "web").start([1], lambda vcpuid: wanted)
+            record = libraries.host.named("web").vcpus[1].image
+            records.append({field: value for field, value in record.values.items() if field != "tsc"})
+    assert records[0] == records[1]
+
+
+def test_a_field_that_the_interface_cannot_carry_is_named_before_anything_is_touched(
+    own: GuestDomain, libraries: ModelLibraries
+) -> None:
+    with pytest.raises(ContextError, match="r8 = 0x1 cannot be carried by VCPUOP_initialise"):
+        own.start([1], lambda vcpuid: long64(0x1000, 0x8000, 0x2000).replace(r8=1))
+    assert not libraries.host.named("web").vcpus[1].is_initialised
+
+
+def test_a_refused_context_names_its_rule(own: GuestDomain) -> None:
+    with pytest.raises(RefusedContextError) as caught:
+        own.start([1], lambda vcpuid: context(vcpuid).replace(cs=None))
+    assert (caught.value.rule, caught.value.field) == ("null-segment", "cs_ar")
+
+
+def test_stop_leaves_a_vcpu_initialised_so_that_a_start_is_explained(own: GuestDomain) -> None:
+    own.start([1], context)
+    assert own.stop([1]) == (1,)
+    with pytest.raises(AlreadyInitialisedError, match="initialised already") as caught:
+        own.start([1], context)
+    assert isinstance(caught.value, FileExistsError) and caught.value.errno == errno.EEXIST
+
+
+def test_the_last_vcpu_is_not_stopped_unless_forced(own: GuestDomain, libraries: ModelLibraries) -> None:
+    with pytest.raises(LastVcpuError, match="powers the domain off"):
+        own.stop([0])
+    assert not libraries.host.named("web").is_stopped
+
+
+def test_a_restricted_privcmd_is_explained_with_how_to_allow_it(own: GuestDomain, libraries: ModelLibraries) -> None:
+    libraries.fail("xencall3", errno.EPERM)
+    with pytest.raises(RestrictedError, match="unrestricted=1"):
+        own.start([1], context)
+
+
+def test_vcpus_are_found_by_asking_until_there_is_none(own: GuestDomain) -> None:
+    assert [vcpu.runstate for vcpu in own.vcpus()][1:] == ["offline"] * 3
+    assert own.down_vcpus() == (1, 2, 3)
+    with pytest.raises(NoSuchVcpuError):
+        own.plan([4], context)
+
+
+def test_a_vcpu_that_is_up_is_refused(own: GuestDomain) -> None:
+    with pytest.raises(VcpuOnlineError):
+        own.start([0], context)
+
+
+def test_registers_cannot_be_read_from_inside(own: GuestDomain) -> None:
+    with pytest.raises(HostError, match="from dom0 only"):
+        own.record(0)
+
+
+def test_another_domain_cannot_be_driven_from_inside(inside: ModelLibraries) -> None:
+    with Host("guest", inside) as host, pytest.raises(HostError, match="use `self`"):
+        host.domain("db")
