@@ -1,19 +1,20 @@
 # SPDX-License-Identifier: MIT
 """Fixtures of the suites. On a machine that is no dom0 every test is skipped, by name."""
 
+import os
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Callable, Iterator, List
 
-import os
-
 import pytest
 
 from integration.evidence import host
+from integration.evidence.linux import LinuxGuest
 from integration.evidence.tiny import TinyGuest
 from integration.guest import build
 
 TinyGuestFactory = Callable[..., TinyGuest]
+LinuxGuestFactory = Callable[..., LinuxGuest]
 
 
 def pytest_collection_modifyitems(items: List[pytest.Item]) -> None:
@@ -43,6 +44,25 @@ def tiny_guest(tiny_image: Path) -> Iterator[TinyGuestFactory]:
 
         def create(vcpus: int = 4, memory: int = 64, **options: Any) -> TinyGuest:
             guest = TinyGuest(tiny_image, vcpus, memory, **options)
+            stack.callback(guest.destroy)
+            return guest
+
+        yield create
+
+
+@pytest.fixture
+def linux_guest(tiny_image: Path) -> Iterator[LinuxGuestFactory]:
+    """Gives a function that boots Linux guests; they are destroyed after the test."""
+    reason = host.why_no_linux_guest()
+    if reason:
+        pytest.skip(reason)
+    image = Path(os.environ[host.LINUX_VARIABLE])
+    with ExitStack() as stack:
+
+        def create(
+            vcpus: int = 4, memory: int = 512, unrestricted: bool = True, **options: Any
+        ) -> LinuxGuest:
+            guest = LinuxGuest(image, tiny_image, vcpus, memory, unrestricted, **options)
             stack.callback(guest.destroy)
             return guest
 

@@ -115,11 +115,12 @@ def compose(parts: Parts, job: jobs.Job, scratch: Path) -> Machine:
     python = parts.python / "python.cpio"
     guest = (parts.userland / "guest.cpio", modules, python)
     pieces = [parts.userland / "dom0.cpio", modules, python]
-    pieces.append(jobs.pack_linux_guest(parts.kernel / "vmlinux", guest, scratch))
+    vmlinux = parts.kernel / "vmlinux"
+    pieces.append(jobs.pack_linux_guest(vmlinux, guest, PROJECT, scratch))
     pieces.append(jobs.pack(job, PROJECT, scratch))
     initrd = scratch / "initrd.img"
     with initrd.open("wb") as image:
         for piece in pieces:
             with piece.open("rb") as source:
                 shutil.copyfileobj(source, image, 1 << 20)
-    return Machine(parts.userland / "xen.elf", parts.kernel / "vmlinux", initrd)
+    return Machine(parts.userland / "xen.elf", vmlinux, initrd)

@@ -80,12 +80,21 @@ def pack(job: Job, project: Path, scratch: Path) -> Path:
     return target
 
 
-def pack_linux_guest(kernel: Path, initrd: Tuple[Path, ...], scratch: Path) -> Path:
+def pack_linux_guest(
+    kernel: Path, initrd: Tuple[Path, ...], project: Path, scratch: Path
+) -> Path:
     """Makes the archive that holds the Linux guest's kernel and initrd as files."""
+    own = scratch / "guest-own.cpio"
+    sources = project / "integration/lab/linux"
+    with Archive(own) as archive:
+        archive.directory("lab")
+        archive.file("lab/agent.py", (sources / "agent.py").read_bytes())
+        archive.file("init", (sources / "init").read_bytes(), 0o755)
     target = scratch / "linux.cpio"
     with Archive(target) as archive:
         for directory in ("lab", "lab/guest", LINUX_GUEST):
             archive.directory(directory)
         archive.file(f"{LINUX_GUEST}/vmlinux", kernel.read_bytes())
-        archive.file(f"{LINUX_GUEST}/initrd", b"".join(part.read_bytes() for part in initrd))
+        parts = b"".join(part.read_bytes() for part in (*initrd, own))
+        archive.file(f"{LINUX_GUEST}/initrd", parts)
     return target

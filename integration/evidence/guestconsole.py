@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: MIT
+"""The console of a Linux guest, used as a channel for scripts and their output.
+
+The other end is ``integration/lab/linux/agent.py``, which describes the lines.
+"""
+
+import base64
+import hashlib
+import os
+import select
+import subprocess
+import time
+import tty
+from typing import List, Optional, Tuple
+
+_CHUNK = 360
+_LAST = 3000
+#: What a script may take longer than its own limit, for the way in and out.
+_GRACE = 120.0
+
+
+class ConsoleError(Exception):
+    """The guest did not answer, or not as it should; the text has its last output."""
+
+
+def _terminal_of(domid: int, timeout: float = 60.0) -> str:
+    """Returns the path of the pseudo-terminal that xenconsoled opened for a domain."""
+    key = f"/local/domain/{domid}/console/tty"
+    end = time.monotonic() + timeout
+    while time.monotonic() < end:
+        done = subprocess.run(
+            ["xenstore-read", key], capture_output=True, text=True, timeout=30, check=False
+        )
+        if done.returncode == 0 and done.stdout.strip():
+            return done.stdout.strip()
+        time.sleep(0.1)
+    raise ConsoleError(f"no console for d{domid} within {timeout:g} s")
+
+
+class GuestConsole:
+    """The channel to one guest.
+
+    Args:
+        domid: The guest.
+    """
+
+    def __init__(self, domid: int) -> None:
+        flags = os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK
+        self._fd: Optional[int] = os.open(_terminal_of(domid), flags)
+        tty.setraw(self._fd)
+        self._domid = domid
+        self._pending = b""
+        self._seen = b""
+        self._number = 0
+
+    def close(self) -> None:
+        """Closes the terminal; may be called again."""
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+    def _send(self, *words: object) -> None:
+        assert self._fd is not None
+        line = ("@@ " + " ".join(str(word) for word in words) + "\n").encode()
+        while line:
+            select.select([], [self._fd], [], 10)
+            line = line[os.write(self._fd, line) :]
+
+    def _line(self, end: float) -> List[str]:
+        assert self._fd is not None
+        while b"\n" not in self._pending:
+            left = end - time.monotonic()
+            if left <= 0 or not select.select([self._fd], [], [], left)[0]:
+                raise ConsoleError(f"d{self._domid} did not answer in time; it said last:\n" + self.tail())
+            data = os.read(self._fd, 4096)
+            self._pending += data
+            self._seen = (self._seen + data)[-_LAST:]
+        line, self._pending = self._pending.split(b"\n", 1)
+        return line.decode(errors="replace").split()
+
+    def tail(self) -> str:
+        """Returns the last that the guest printed."""
+        return self._seen.decode(errors="replace")
+
+    def await_line(self, word: str, timeout: float, number: int = 0) -> List[str]:
+        """Waits for a line of the agent and returns the words after its number.
+
+        Args:
+            word: The line's kind.
+            timeout: Limit in seconds.
+            number: The job that it belongs to; 0 for any.
+        """
+        end = time.monotonic() + timeout
+        while True:
+            words = self._line(end)
+            if words[:2] == ["@@", word] and (not number or words[2] == str(number)):
+                return words[3:]
+
+    def run(self, script: str, timeout: float) -> Tuple[int, str]:
+        """Runs a script in the guest; returns its exit status and its output."""
+        self._number += 1
+        data = script.encode()
+        for start in range(0, len(data), _CHUNK):
+            encoded = base64.b64encode(data[start : start + _CHUNK]).decode()
+            self._send("DATA", self._number, encoded)
+            self.await_line("ACK", _GRACE, self._number)
+        self._send("RUN", self._number, timeout)
+        return self._collect(time.monotonic() + timeout + _GRACE)
+
+    def _collect(self, end: float) -> Tuple[int, str]:
+        output = b""
+        while True:
+            words = self._line(end)
+            if words[:1] != ["@@"] or words[2:3] != [str(self._number)]:
+                continue
+            if words[1] == "OUT":
+                output += base64.b64decode(words[3])
+            elif words[1] == "EXIT":
+                if hashlib.sha256(output).hexdigest() != words[4]:
+                    raise ConsoleError(f"output of d{self._domid} was garbled:\n{self.tail()}")
+                return int(words[3]), output.decode(errors="replace")
