@@ -99,6 +99,13 @@ def releases(context: click.Context, option: click.Parameter, text: str) -> tupl
         raise click.BadParameter(str(exc)) from exc
 
 
+def one_release(context: click.Context, option: click.Parameter, text: str | None) -> str | None:
+    """A release of Xen as an option gives it, by its name; None if it does not."""
+    if text == "all":
+        raise click.BadParameter("one release")
+    return None if text is None else str(releases(context, option, text)[0])
+
+
 def _settings(context: click.Context, option: click.Parameter, texts: tuple[str, ...]) -> dict[str, str]:
     settings = {}
     for text in texts:

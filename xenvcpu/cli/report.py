@@ -60,7 +60,11 @@ def _shown(name: str, value: object) -> object:
 
 def _details(error: XenVcpuError) -> Iterator[str]:
     if isinstance(error, RefusedContextError):
-        yield from finding_lines(error.verdict)
+        # The message is the first finding already.
+        first, *others = error.verdict.findings
+        if first.console:
+            yield f"Xen would print: {first.console}"
+        yield from finding_lines(Verdict(tuple(others), error.verdict.depends_on))
     yield from (f"Xen said: {line}" for line in getattr(error, "console", ()))
     yield from getattr(error, "differences", ())[1:]
     restored = getattr(error, "restored", None)
@@ -74,7 +78,7 @@ def finding_lines(verdict: Verdict) -> Iterator[str]:
         source = f" ({finding.source})" if finding.source else ""
         yield f"{finding.level.value} {finding.rule}: {finding.message}{source}"
         if finding.console:
-            yield f"  Xen prints: {finding.console}"
+            yield f"  Xen would print: {finding.console}"
     if verdict.depends_on:
         options = ", ".join("--" + name.replace("_", "-") for name in verdict.depends_on)
         yield f"not known, and assumed: what {options} would give"

@@ -12,7 +12,7 @@ from xenvcpu.context.segment import Segment
 from xenvcpu.context.vcpu_context import VcpuContext
 from xenvcpu.contextfile.formats import format_of
 from xenvcpu.contextfile.template import SCHEMA
-from xenvcpu.contextfile.vocabulary import FPU, LENGTH, MODES, MSRS, keys
+from xenvcpu.contextfile.vocabulary import FPU, LENGTH, MODES, MSRS, keys, vars_of
 
 _DECIMAL = ("schema", LENGTH)
 _TOML_BITS = 63
@@ -61,7 +61,16 @@ def dump(value: VcpuContext | Image, style: str = "toml", comment: str = "") -> 
         style: `toml` or `json`.
         comment: Lines to put above it, in TOML.
     """
-    return written(as_mapping(value), style, comment)
+    data = as_mapping(value)
+    if style == "json" or isinstance(value, Image):
+        return written(data, style, comment)
+    # A register that is zero anyway shows its key, and leaves it free for a line of the reader's own.
+    free = [name for name in vars_of(value.mode) if data.get(name) == 0 and "_" not in name]
+    kept = {key: item for key, item in data.items() if key not in free}
+    zeros = [f"# {name} = 0x0" for name in free]
+    lines = written(kept, style, comment).split("\n")
+    split = next((at for at, line in enumerate(lines) if not line), len(lines))
+    return "\n".join([*lines[:split], *zeros, *lines[split:]])
 
 
 def written(data: Mapping[str, Any], style: str = "toml", comment: str = "") -> str:

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: MIT
+"""The command as a process: start-up, exit codes, signals and pipes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, Callable
+
+import pytest
+
+from xenvcpu import __version__, errors
+from xenvcpu.cli import exits
+from xenvcpu.cli.exits import Exit, exit_of
+from xenvcpu.cli.root import COMMANDS
+
+Run = Callable[..., Any]
+
+COMMAND = [sys.executable, "-m", "xenvcpu"]
+TESTED = Path(errors.__file__).parents[1]
+"""Where the package under test lies, installed or not."""
+
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(TESTED)}
+
+
+def process(*arguments: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [*COMMAND, *arguments], bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        env=ENVIRONMENT, cwd="/",
+    )
+
+
+def finished(command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, text=True, check=False, cwd="/", **{"env": ENVIRONMENT, **options})
+
+
+def test_help_names_every_command_and_every_exit_code(run: Run) -> None:
+    text = run("--help").out
+    assert all(name in text for name in COMMANDS)
+    assert all(meaning in text for meaning in exits.MEANINGS.values())
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help(run: Run, name: str) -> None:
+    ran = run(name, "--help")
+    assert (0, True) == (ran.code, ran.out.startswith("Usage: xenvcpu"))
+
+
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name not in ("completion", "model")])
+def test_every_command_that_prints_has_json(run: Run, name: str) -> None:
+    assert "--json" in run(name, "--help").out
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_is_printed_for_a_shell(run: Run, shell: str) -> None:
+    assert "_XENVCPU_COMPLETE" in run("completion", shell).out
+
+
+def test_the_version_is_that_of_the_package(run: Run) -> None:
+    assert __version__ in run("--version").out
+
+
+def test_a_wrong_command_line_exits_2(run: Run) -> None:
+    assert [2, 2, 2] == [run("nonsense").code, run("check").code, run("encode", "x", "--as", "y").code]
+
+
+def test_every_error_has_the_exit_code_of_its_kind() -> None:
+    cases: dict[Exit, list[errors.XenVcpuError]] = {
+        Exit.FAILED: [
+            errors.FormatError("x"), errors.DomainError("x"), errors.ContextError("x"),
+            errors.ContextFileError("x", rule="range"), errors.StartError("x", domid=1),
+        ],
+        Exit.REFUSED: [errors.ContextError("x", rule="range")],
+        Exit.XEN: [errors.HypercallError("op", 22), errors.AlreadyInitialisedError("op", 17)],
+        Exit.HOST: [
+            errors.RestrictedError("x"), errors.LibraryMissingError("x"), errors.InterfaceMismatchError("op", 13),
+        ],
+    }
+    assert {code: {code} for code in cases} == {code: set(map(exit_of, each)) for code, each in cases.items()}
+
+
+def test_an_error_of_a_command_is_json_when_asked(run: Run) -> None:
+    ran = run("encode", "/nowhere", "--as", "cpu_record", "--json")
+    error = json.loads(ran.err)["error"]
+    assert ("", 1, "ContextFileError", 1) == (ran.out, ran.code, error["type"], error["exit"])
+
+
+def test_help_imports_neither_commands_nor_rules_nor_rich() -> None:
+    code = (
+        "import sys; sys.argv = ['xenvcpu', '--help']; from xenvcpu.cli.main import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "heavy = ('xenvcpu.cli.commands', 'xenvcpu.rules', 'xenvcpu.model', 'rich', '_cffi')\n"
+        "print([name for name in sys.modules if name.startswith(heavy)], file=sys.stderr)"
+    )
+    ran = finished([sys.executable, "-c", code], capture_output=True)
+    assert "[]\n" == ran.stderr
+
+
+def test_ctrl_c_exits_130_without_a_traceback() -> None:
+    with process("check", "-", "--jsonl") as running:
+        assert running.stdin is not None and running.stdout is not None
+        running.stdin.write(b"x\n")
+        running.stdin.flush()
+        running.stdout.readline()
+        running.send_signal(signal.SIGINT)
+        assert running.stdout.read() == b""
+        assert (130, b"") == (running.wait(20), running.stderr.read() if running.stderr else None)
+
+
+def test_a_reader_that_goes_away_is_no_error_to_speak_of() -> None:
+    with process("check", "-", "--jsonl") as running:
+        assert running.stdin is not None and running.stdout is not None and running.stderr is not None
+        running.stdin.write(b"x\n")
+        running.stdin.flush()
+        running.stdout.readline()
+        running.stdout.close()
+        try:
+            for _ in range(50):
+                running.stdin.write(b"x\n" * 1000)
+                running.stdin.flush()
+                time.sleep(0.01)
+        except BrokenPipeError:
+            pass
+        assert b"" == running.stderr.read()
+
+
+def test_output_into_a_closed_pipe_is_quiet_for_a_short_command_too() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    ran = finished([*COMMAND, "preset"], stdout=write, stderr=subprocess.PIPE)
+    os.close(write)
+    assert "" == ran.stderr
+
+
+def test_without_click_the_command_says_what_to_install(tmp_path: Path) -> None:
+    (tmp_path / "click.py").write_text("raise ModuleNotFoundError('No module named click', name='click')")
+    environment = {**ENVIRONMENT, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ENVIRONMENT['PYTHONPATH']}"}
+    ran = finished([*COMMAND, "list"], env=environment, capture_output=True)
+    assert (5, True, False) == (ran.returncode, "xenvcpu[cli]" in ran.stderr, "Traceback" in ran.stderr)

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: MIT
+"""`list`, `show`, `start`, `stop`, `doctor` and `model`, on a world that is kept in a file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Callable
+
+import pytest
+
+Run = Callable[..., Any]
+
+AT = ("--set", "eip=0x100000", "--set", "esp=0x9000 + 0x1000 * vcpuid")
+
+
+def online(run: Run, world: str) -> list[int]:
+    """The vcpus of `web` that are up."""
+    vcpus = run("--host", world, "list", "web", "--json").json["domains"][0]["vcpus"]
+    return [vcpu["vcpuid"] for vcpu in vcpus if vcpu["online"]]
+
+
+def test_list_shows_what_runs_where(run: Run, world: str) -> None:
+    rows = [line.split() for line in run("--host", world, "list").out.splitlines()]
+    assert ["NAME", "ID", "VCPU", "CPU", "STATE", "TIME(S)", "INIT", "MODE", "RIP"] == rows[0]
+    assert [["web", str(vcpuid)] for vcpuid in range(4)] == [[row[0], row[2]] for row in rows[1:]]
+    assert ["-", "--p", "no"] == [rows[2][3], rows[2][4], rows[2][6]]
+
+
+def test_start_brings_vcpus_up_at_their_own_state(run: Run, world: str) -> None:
+    ran = run("--host", world, "start", "web", "1-2", "preset:flat32", *AT)
+    assert (0, ["vcpu 1 of web: started, flat32 at 0x100000", "vcpu 2 of web: started, flat32 at 0x100000"]) == (
+        ran.code, ran.out.splitlines()[:2]
+    )
+    assert [0, 1, 2] == online(run, world)
+    shown = run("--host", world, "show", "web", "2", "--json").json
+    assert ("0x100000", "0xb000", "cpu_record") == (shown["rip"], shown["rsp"], shown["format"])
+
+
+def test_start_all_means_those_that_are_down(run: Run, world: str) -> None:
+    assert [1, 2, 3] == run("--host", world, "start", "web", "all", "preset:flat32", *AT, "--json").json["started"]
+    again = run("--host", world, "start", "web", "all", "preset:flat32", *AT)
+    assert (0, True) == (again.code, "nothing to start" in again.out)
+
+
+def test_what_show_prints_can_be_started(run: Run, world: str, tmp_path: Path) -> None:
+    run("--host", world, "start", "web", "1", "preset:flat32", *AT)
+    saved = tmp_path / "vcpu1.json"
+    saved.write_text(run("--host", world, "show", "web", "1", "--json").out)
+    assert 0 == run("--host", world, "start", "web", "3", saved).code
+    assert [0, 1, 3] == online(run, world)
+
+
+def test_show_prints_registers_and_segments(run: Run, world: str) -> None:
+    text = run("--host", world, "show", "web", "0").out
+    assert all(word in text for word in ("vcpu 0 of web (1), long64", "rflags", "gdtr", "msr_efer"))
+
+
+def test_a_dry_run_touches_nothing(run: Run, world: str) -> None:
+    ran = run("--host", world, "start", "web", "1", "preset:flat32", *AT, "--dry-run")
+    assert "vcpu 1: accepted" in ran.out
+    plan = run("--host", world, "start", "web", "1", "preset:flat32", *AT, "--dry-run", "--json").json
+    assert ("domctl", "accepted") == (plan["interface"], plan["vcpus"][0]["verdict"])
+    assert [0] == online(run, world)
+
+
+def test_a_refused_context_exits_3_and_touches_nothing(run: Run, world: str) -> None:
+    command = ("--host", world, "start", "web", "1", "preset:flat32", *AT, "--set", "cr4=0x8000000000")
+    ran = run(*command[:-1], "cr4=0x80000000")
+    assert (3, True, [0]) == (ran.code, "cr4 = 0x80000000" in ran.err, online(run, world))
+    error = json.loads(run("--json", *command[:-1], "cr4=0x80000000").err)["error"]
+    assert ("RefusedContextError", "cr4", 1, "rejected") == tuple(
+        error[key] for key in ("type", "field", "vcpuid", "verdict")
+    )
+
+
+def test_with_force_xen_is_the_judge_and_the_guest_is_put_back(run: Run, world: str) -> None:
+    ran = run("--host", world, "start", "web", "1", "preset:flat32", *AT, "--set", "cr4=0x80000000", "--force")
+    assert (4, True, True) == (ran.code, "EINVAL" in ran.err, "put back as it was found" in ran.err)
+    assert [0] == online(run, world)
+
+
+def test_stop_takes_vcpus_away(run: Run, world: str) -> None:
+    run("--host", world, "start", "web", "1-2", "preset:flat32", *AT)
+    ran = run("--host", world, "stop", "web", "2-3")
+    assert "vcpu 2 of web: stopped\nvcpu 3 of web: was down\n" == ran.out
+    assert [0, 1] == online(run, world)
+
+
+def test_the_last_vcpu_is_not_stopped_unless_forced(run: Run, world: str) -> None:
+    assert 1 == run("--host", world, "stop", "web", "all").code
+    assert [0] == run("--host", world, "stop", "web", "all", "--force", "--json").json["stopped"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["list", "nope"], 1, "nope"),
+        (["show", "web", "3"], 1, "down"),
+        (["show", "web", "9"], 1, "0 to 3"),
+        (["start", "web", "0", "preset:flat32"], 1, "stop it first"),
+        (["start", "web", "9", "preset:flat32"], 1, "0 to 3"),
+        (["start", "web", "x", "preset:flat32"], 2, "VCPUS"),
+        (["start", "web", "1", "/nowhere.toml"], 1, "/nowhere.toml"),
+        (["--host", "nonsense", "list"], 5, "nonsense"),
+        (["--host", "model:nonsense", "list"], 1, "nonsense"),
+    ],
+)
+def test_what_cannot_be_done_is_said_without_a_traceback(
+    run: Run, world: str, arguments: list[str], code: int, words: str
+) -> None:
+    ran = run("--host", world, *arguments)
+    assert (code, True, False) == (ran.code, words in ran.err, "Traceback" in ran.err)
+
+
+def test_the_host_may_be_named_behind_the_command(run: Run, world: str) -> None:
+    assert 0 == run("list", "--host", world).code
+
+
+def test_names_of_domains_cannot_steer_the_terminal(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "world.json"
+    run("model", "new", path, "--domain", "a\x1b[2Jb\u202e:1")
+    ran = run("--host", f"model:{path}", "list")
+    assert (False, False, True) == ("\x1b" in ran.out, "\u202e" in ran.out, r"a\x1b[2Jb\u202e" in ran.out)
+
+
+def test_doctor_says_what_is_there(run: Run, world: str) -> None:
+    checks = {check["name"]: check["status"] for check in run("--host", world, "doctor", "--json").json["checks"]}
+    assert ("ok", "ok") == (checks["libxenctrl"], checks["xen"])
+
+
+def test_a_world_is_made_shown_and_never_overwritten(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "world.json"
+    assert 0 == run("model", "new", path, "--domain", "a:2", "--domain", "b:3", "--xen", "4.20").code
+    shown = run("model", "show", path, "--json").json
+    assert ("4.20", ["a", "b"]) == (shown["xen"], [d["name"] for d in shown["domains"] if d["domid"]])
+    before = path.read_bytes()
+    assert 0 != run("model", "new", path).code
+    assert 0 != run("model", "new", path, "--world", "hvm").code
+    assert before == path.read_bytes()
+    assert 2 == run("model", "new", tmp_path / "x", "--domain", "a").code
+
+
+def test_built_in_worlds_are_listed_and_can_be_kept(run: Run, tmp_path: Path) -> None:
+    names = [world["name"] for world in run("model", "worlds", "--json").json["worlds"]]
+    path = tmp_path / "world.json"
+    for name in names:
+        path.unlink(missing_ok=True)
+        assert (0, 0) == (run("model", "show", name).code, run("model", "new", path, "--world", name).code)

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: MIT
+"""`xenvcpu list`: the vcpus of domains."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Union
+
+import click
+
+from xenvcpu.cli.options import Session, global_options, pass_session
+from xenvcpu.cli.output import print_json, print_table
+from xenvcpu.errors import NoSuchDomainError
+from xenvcpu.host import SELF, Host, open_host
+
+if TYPE_CHECKING:
+    from xenvcpu.dom0domain import Dom0Domain
+    from xenvcpu.guestdomain import GuestDomain
+    from xenvcpu.vcpustate import VcpuState
+
+    Domain = Union[Dom0Domain, GuestDomain]
+
+HEADINGS = ("NAME", "ID", "VCPU", "CPU", "STATE", "TIME(S)", "INIT", "MODE", "RIP")
+_NS = 1_000_000_000
+
+
+def _found(host: Host, names: tuple[str, ...]) -> Iterator[tuple[Domain, tuple[VcpuState, ...]]]:
+    if names or host.kind == "guest":
+        for name in names or (SELF,):
+            domain = host.domain(name)
+            yield domain, domain.vcpus()
+        return
+    for found in host.domains():
+        try:
+            yield found, found.vcpus()
+        except NoSuchDomainError:
+            # It went away while we looked; nobody asked for it by name.
+            continue
+
+
+def _row(domain: Domain, vcpu: VcpuState) -> tuple[object, ...]:
+    seconds = None if vcpu.cpu_time is None else f"{vcpu.cpu_time / _NS:.1f}"
+    known = {None: None, True: "yes", False: "no"}[vcpu.is_initialised]
+    rip = None if vcpu.rip is None else f"{vcpu.rip:#x}"
+    return (domain.name, domain.domid, vcpu.vcpuid, vcpu.cpu, vcpu.letters, seconds, known, vcpu.mode, rip)
+
+
+def _as_dict(domain: Domain, vcpus: tuple[VcpuState, ...]) -> dict[str, Any]:
+    return {"domid": domain.domid, "name": domain.name, "vcpus": [vcpu.as_dict() for vcpu in vcpus]}
+
+
+@click.command("list")
+@click.argument("domains", nargs=-1, metavar="[DOMAIN]...")
+@global_options
+@pass_session
+def command(session: Session, domains: tuple[str, ...]) -> None:
+    """List the vcpus of the domains given, or of all.
+
+    STATE is as `xl vcpu-list` writes it: r running, b blocked, p down. INIT, MODE and RIP
+    are shown where they can be known: a vcpu that is down has no registers to show.
+    """
+    with open_host(session.host) as host:
+        found = list(_found(host, domains))
+    if session.json:
+        print_json({"domains": [_as_dict(domain, vcpus) for domain, vcpus in found]})
+    else:
+        print_table(HEADINGS, [_row(domain, vcpu) for domain, vcpus in found for vcpu in vcpus])

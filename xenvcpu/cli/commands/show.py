@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: MIT
+"""`xenvcpu show`: the registers of one vcpu."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import click
+
+from xenvcpu.abi.cpu_record import GENERAL, SEGMENTS
+from xenvcpu.abi.layout import Image
+from xenvcpu.cli.options import Session, global_options, pass_session
+from xenvcpu.cli.output import print_json, say
+from xenvcpu.contextfile import as_mapping, hexed
+from xenvcpu.host import open_host
+from xenvcpu.vcpustate import mode_name
+
+_WIDTH = 104
+_GROUPS = (
+    (*GENERAL, "rip", "rflags"), ("cr0", "cr2", "cr3", "cr4"), ("dr0", "dr1", "dr2", "dr3", "dr6", "dr7"),
+    ("msr_efer", "shadow_gs", "tsc", "msr_tsc_aux", "msr_star", "msr_lstar", "msr_cstar", "msr_syscall_mask"),
+    ("sysenter_cs", "sysenter_esp", "sysenter_eip"), ("pending_event", "error_code", "flags"),
+)
+
+
+def _registers(record: Image) -> Iterator[str]:
+    for group in _GROUPS:
+        names = [name for name in group if name in record.values]
+        wide = max(map(len, names))
+        count = _WIDTH // (wide + 19)
+        for start in range(0, len(names), count):
+            row = names[start : start + count]
+            yield "  ".join(f"{name:<{wide}} {record[name]:0{2 * record.layout.fields[name].size}x}" for name in row)
+        yield ""
+
+
+def _segments(record: Image) -> Iterator[str]:
+    yield "segment  sel   base              limit     attributes"
+    for name in SEGMENTS:
+        base, limit = record[f"{name}_base"], record[f"{name}_limit"]
+        yield f"{name:<7}  {record[f'{name}_sel']:04x}  {base:016x}  {limit:08x}  {record[f'{name}_arbytes']:03x}"
+    for name in ("gdtr", "idtr"):
+        yield f"{name:<7}        {record[f'{name}_base']:016x}  {record[f'{name}_limit']:08x}"
+
+
+@click.command("show")
+@click.argument("domain")
+@click.argument("vcpu", type=click.IntRange(0))
+@global_options
+@pass_session
+def command(session: Session, domain: str, vcpu: int) -> None:
+    """Show the registers of one vcpu that is up; the domain is not stopped for it.
+
+    What --json prints is a context file of format cpu_record: `start` takes it, and
+    `encode` makes the record's bytes of it.
+    """
+    with open_host(session.host) as host:
+        found = host.domain(domain)
+        record = found.record(vcpu)
+    title = f"vcpu {vcpu} of {found.name or 'domain'} ({found.domid}), {mode_name(record)}"
+    if session.json:
+        print_json({"description": title, **hexed(as_mapping(record))})
+    else:
+        say("\n".join([title, "", *_registers(record), *_segments(record)]))

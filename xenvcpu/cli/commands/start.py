@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: MIT
+"""`xenvcpu start`: bring vcpus up at the state that a context file says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import click
+
+from xenvcpu.abi.layout import Image
+from xenvcpu.cli import contexts, vcpus
+from xenvcpu.cli.options import Session, feature_options, global_options, pass_session, setting_option
+from xenvcpu.cli.output import print_json, say
+from xenvcpu.context.vcpu_context import VcpuContext
+from xenvcpu.execute import StartReport
+from xenvcpu.guestdomain import GuestPlan
+from xenvcpu.host import open_host
+from xenvcpu.plan import Plan, as_record
+from xenvcpu.rules.release import Release
+from xenvcpu.vcpustate import mode_name
+
+
+def _at(wanted: VcpuContext | Image, release: Release) -> str:
+    """Where a vcpu starts, in words: `flat32 at 0x1000`."""
+    record, _ = as_record(wanted, release)
+    return f"{mode_name(record)} at {record['rip']:#x}"
+
+
+def _plan_lines(plan: Plan | GuestPlan) -> Iterator[str]:
+    for number, step in enumerate(plan.steps(), 1):
+        yield f"{number}. {step}"
+    for vcpu in plan.as_dict()["vcpus"]:
+        yield f"vcpu {vcpu['vcpuid']}: {vcpu['verdict']}"
+        for finding in vcpu["findings"]:
+            yield f"  {finding['level']} {finding['rule']}: {finding['message']}"
+
+
+def _say_report(session: Session, name: str, report: StartReport, starts: Mapping[int, str]) -> None:
+    if session.quiet:
+        return
+    for vcpuid in report.vcpuids:
+        say(f"vcpu {vcpuid} of {name}: started, {starts[vcpuid]}")
+    if report.pause_seconds is not None:
+        kept = f"vcpu {vcpus.show(report.kept)} went on; " if report.kept else ""
+        say(f"{kept}the domain was paused for {report.pause_seconds * 1000:.1f} ms")
+
+
+@click.command("start")
+@click.argument("domain")
+@click.argument("which", metavar="VCPUS", callback=vcpus.parse)
+@click.argument("context")
+@setting_option
+@click.option("--dry-run", is_flag=True, help="Print the plan and touch nothing.")
+@click.option("--force", is_flag=True, help="Load although a rule or a lint refuses: let Xen judge.")
+@feature_options
+@global_options
+@pass_session
+def command(
+    session: Session, domain: str, which: tuple[int, ...] | None, context: str, settings: Mapping[str, str],
+    dry_run: bool, force: bool,
+) -> None:
+    """Start vcpus that are down; `all` is every one that is.
+
+    From dom0 it is one load for all of them, with the other vcpus kept as they are; inside
+    a guest (DOMAIN is `self`) it is VCPUOP_initialise and VCPUOP_up. It happens whole, or
+    everything is put back.
+    """
+    template = contexts.read(context, settings)
+    with open_host(session.host) as host:
+        found = host.domain(domain)
+        vcpuids = found.down_vcpus() if which is None else which
+        name = found.name or f"domain {found.domid}"
+        if not vcpuids:
+            if session.json:
+                print_json({"domid": found.domid, "started": []})
+            elif not session.quiet:
+                say(f"every vcpu of {name} is up: nothing to start")
+            return
+        if dry_run:
+            plan = found.plan(vcpuids, template.render, features=session.features, force=force)
+            if session.json:
+                print_json(plan.as_dict())
+            else:
+                say("\n".join(_plan_lines(plan)))
+            return
+        report = found.start(vcpuids, template.render, features=session.features, force=force)
+    if session.json:
+        print_json({"name": found.name, **report.as_dict()})
+    else:
+        starts = {vcpuid: _at(template.render(vcpuid), found.release) for vcpuid in report.vcpuids}
+        _say_report(session, name, report, starts)

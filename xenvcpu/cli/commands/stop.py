@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: MIT
+"""`xenvcpu stop`: take vcpus away."""
+
+from __future__ import annotations
+
+import click
+
+from xenvcpu.cli import vcpus
+from xenvcpu.cli.options import Session, global_options, pass_session
+from xenvcpu.cli.output import print_json, say
+from xenvcpu.host import open_host
+
+
+@click.command("stop")
+@click.argument("domain")
+@click.argument("which", metavar="VCPUS", callback=vcpus.parse)
+@click.option("--force", is_flag=True, help="Even if no vcpu is left running.")
+@global_options
+@pass_session
+def command(session: Session, domain: str, which: tuple[int, ...] | None, force: bool) -> None:
+    """Take vcpus away; `all` is every one that is up.
+
+    From dom0 a vcpu is then as new: down and not initialised. Inside a guest it is down,
+    and stays initialised.
+    """
+    with open_host(session.host) as host:
+        found = host.domain(domain)
+        vcpuids = [vcpu.vcpuid for vcpu in found.vcpus() if vcpu.is_online] if which is None else which
+        stopped = found.stop(vcpuids, force=force)
+    name = found.name or f"domain {found.domid}"
+    if session.json:
+        print_json({"domid": found.domid, "name": found.name, "stopped": list(stopped)})
+        return
+    for vcpuid in () if session.quiet else vcpuids:
+        say(f"vcpu {vcpuid} of {name}: {'stopped' if vcpuid in stopped else 'was down'}")
