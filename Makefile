@@ -26,7 +26,7 @@ $(VENV)/installed: $(BIN)/python $(SOURCES)
 	rm -rf dist
 	$(BIN)/python -m build --wheel --outdir dist . >$(VENV)/build.log 2>&1 || { cat $(VENV)/build.log; exit 1; }
 	$(BIN)/pip install --quiet --force-reinstall --no-deps dist/xenvcpu-*.whl
-	$(BIN)/pip install --quiet "$$(ls dist/xenvcpu-*.whl)[cli,test]"
+	$(BIN)/pip install --quiet "$$(ls dist/xenvcpu-*.whl)[dev]"
 	touch $@
 
 demo: $(VENV)/installed

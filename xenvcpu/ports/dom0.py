@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 _CONSOLE_SIZE = 1 << 14
 _LIST_CHUNK = 256
-_LIST_SLACK = 4096
-"""For a release newer than the tables, whose struct may have grown."""
+_LARGEST_INFO = 256
+"""Room for one `xc_domaininfo_t` of whichever release the library was built for, or of one to come."""
 
 
 class Dom0Port:
@@ -72,7 +72,7 @@ class Dom0Port:
     def domains(self, first: int = 0, most: int = _LIST_CHUNK) -> Tuple[DomainInfo, ...]:
         """The domains from `first` on, in order of domid, at most `most` (XEN_SYSCTL_getdomaininfolist)."""
         size = domain_info.size(self.release)
-        buffer = self._ffi.new("uint8_t[]", size * most + _LIST_SLACK)
+        buffer = self._ffi.new("uint8_t[]", max(size, _LARGEST_INFO) * most)
         infos = self._ffi.cast("xc_domaininfo_t *", buffer)
         count = self._checked(
             "xc_domain_getinfolist", self._lib.xc_domain_getinfolist(self._xch, first, most, infos)

@@ -7,6 +7,7 @@ the CPU record load does.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Callable, Tuple
 
 from xenvcpu.rules.control import CR0_PG, EFER_BITS, EFER_LMA, EFER_LME, EFER_SCE, bit_names, efer_known
@@ -55,6 +56,19 @@ def _nx_text(release: Release) -> str:
     return "NXE without feature" if release in _SAYS_NXE else "NX without feature"
 
 
+def _rule(
+    field: str, source: str, console: Console,
+    name: str, broken: Broken, reason: str, needed: str, remedy: str, releases: Since = ALWAYS,
+) -> Rule:
+    """One rule; the first three are the same for all of an interface."""
+    return Rule(
+        name, (field, "cr0") if name == "efer-lma" else (field,), needed, remedy,
+        lambda case: broken(case, case[field]), source, releases=releases,
+        detail=lambda case: f" has {bit_names(_unknown_bits(case, case[field]) or case[field], EFER_BITS)}",
+        console=lambda case: console(case, _nx_text(case.release) if reason == "NX" else reason),
+    )
+
+
 def efer_rules(field: str, console: Console, *, knows_paging: bool) -> Tuple[Rule, ...]:
     """The rules for the EFER of one interface, in Xen's order.
 
@@ -63,17 +77,7 @@ def efer_rules(field: str, console: Console, *, knows_paging: bool) -> Tuple[Rul
         console: Makes Xen's line from the reason.
         knows_paging: Whether CR0.PG is known to the check (the CPU record load).
     """
-    source = f"hvm_efer_valid(cr0_pg = {'CR0.PG' if knows_paging else -1})"
-
-    def rule(
-        name: str, broken: Broken, reason: str, needed: str, remedy: str, releases: Since = ALWAYS
-    ) -> Rule:
-        return Rule(
-            name, (field, "cr0") if name == "efer-lma" else (field,), needed, remedy,
-            lambda case: broken(case, case[field]), source, releases=releases,
-            detail=lambda case: f" has {bit_names(_unknown_bits(case, case[field]) or case[field], EFER_BITS)}",
-            console=lambda case: console(case, _nx_text(case.release) if reason == "NX" else reason),
-        )
+    rule = partial(_rule, field, f"hvm_efer_valid(cr0_pg = {'CR0.PG' if knows_paging else -1})", console)
 
     def feature(bit: str, mask: int, reason: str, flag: str, releases: Since = ALWAYS) -> Rule:
         return rule(

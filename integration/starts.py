@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: MIT
+"""Contexts of the suites: one for each mode, that lands in the stub of that mode."""
+
+from __future__ import annotations
+
+from integration.evidence.domain import StubbedDomain
+from xenvcpu.api import PRESETS, VcpuContext
+
+GENERAL = ("rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi")
+MODES = ("flat32", "real16", "pae32", "compat32", "long64")
+WIDTHS = {"flat32": 32, "real16": 16, "pae32": 32, "compat32": 32, "long64": 64}
+
+
+def registers(vcpuid: int, bits: int) -> dict[str, int]:
+    """A value for each general register that no other vcpu and no other register has."""
+    pattern = 0x1122334455667788 + vcpuid * 0x0101
+    return {name: (pattern + (i << 4)) & (1 << bits) - 1 for i, name in enumerate(GENERAL)}
+
+
+def context(guest: StubbedDomain, mode: str, vcpuid: int, *, wanted: tuple[str, ...] = ()) -> VcpuContext:
+    """Places a stub for a vcpu and returns the context that starts it there.
+
+    Args:
+        guest: The domain; its page tables are written when the mode needs some.
+        mode: One of ``MODES``.
+        vcpuid: The vcpu.
+        wanted: What the stub shall dump besides.
+    """
+    entry = guest.place_stub(mode, vcpuid, wanted=wanted)
+    made = PRESETS[mode]().replace(rip=entry, **registers(vcpuid, WIDTHS[mode]))
+    if mode == "real16":
+        assert made.cs is not None
+        return made.replace(rip=0, cs=made.cs.__class__(entry, made.cs.limit, made.cs.ar))
+    if mode == "flat32":
+        return made
+    roots = guest.page_tables()
+    return made.replace(cr3=roots.pae if mode == "pae32" else roots.long)

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: MIT
+"""The command in a real dom0, as an administrator types it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Callable
+
+import pytest
+
+from integration import starts
+from integration.evidence.tiny import TinyGuest
+
+Factory = Callable[..., TinyGuest]
+
+
+def xenvcpu(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["xenvcpu", *map(str, arguments)], capture_output=True, text=True, timeout=120)
+
+
+@pytest.fixture
+def flat32(tmp_path: Path) -> Path:
+    path = tmp_path / "flat32.toml"
+    path.write_text(xenvcpu("preset", "flat32").stdout)
+    return path
+
+
+def test_doctor_finds_dom0_complete() -> None:
+    """Everything that dom0 needs is there."""
+    done = xenvcpu("doctor", "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = {check["name"]: check["status"] for check in json.loads(done.stdout)["checks"]}
+    assert (found["libxenctrl"], found["libxenstore"], found["privcmd"]) == ("ok", "ok", "ok")
+
+
+def test_start_list_show_stop(tiny_guest: Factory, flat32: Path) -> None:
+    """The whole life of three vcpus, by name, domid and UUID, in one go each."""
+    guest = tiny_guest(vcpus=4)
+    contexts = {vcpuid: starts.context(guest, "flat32", vcpuid) for vcpuid in (1, 2, 3)}
+    first, stride = contexts[1].rip, contexts[2].rip - contexts[1].rip
+    asked = ("--set", f"eip={first} + {stride} * (vcpuid - 1)", "--set", "edi=0x500 + vcpuid")
+
+    dry = xenvcpu("start", guest.name, "all", flat32, *asked, "--dry-run")
+    assert dry.returncode == 0 and "load that stream in one call" in dry.stdout, dry.stderr
+    assert guest.online() == [0]
+
+    done = xenvcpu("start", guest.name, "all", flat32, *asked)
+    assert done.returncode == 0, done.stderr
+    assert [guest.dump(vcpuid)["rdi"] for vcpuid in (1, 2, 3)] == [0x501, 0x502, 0x503]
+
+    listed = json.loads(xenvcpu("list", guest.domid, "--json").stdout)
+    assert [vcpu["mode"] for vcpu in listed["domains"][0]["vcpus"]] == ["flat32"] * 4
+    shown = xenvcpu("show", guest.name, "1")
+    assert shown.returncode == 0 and "cs" in shown.stdout
+
+    stopped = xenvcpu("stop", listed["domains"][0]["uuid"], "1-3")
+    assert stopped.returncode == 0, stopped.stderr
+    assert guest.online() == [0]
+    guest.await_beats()
+
+
+def test_exit_codes(tiny_guest: Factory, flat32: Path) -> None:
+    """3 for a rule, 4 for Xen with its console line, 1 for a domain that is not there; the guest goes on."""
+    guest = tiny_guest(vcpus=2)
+    by_rule = xenvcpu("start", guest.name, "1", flat32, "--set", "cr4=0x8000")
+    assert by_rule.returncode == 3 and "cr4" in by_rule.stderr
+    by_xen = xenvcpu("start", guest.name, "1", flat32, "--set", "cr4=0x8000", "--force")
+    assert by_xen.returncode == 4 and f"HVM{guest.domid} restore" in by_xen.stderr, by_xen.stderr
+    assert xenvcpu("list", "nosuchdomain").returncode == 1
+    assert guest.online() == [0]
+    guest.await_beats()
