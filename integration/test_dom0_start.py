@@ -109,12 +109,13 @@ def test_extended_fields_reach_the_vcpu(host: Host, tiny_guest: Factory) -> None
 def test_the_fpu_image_reaches_the_vcpu(host: Host, tiny_guest: Factory) -> None:
     """The XMM registers and MXCSR that the stub saves are those of the FXSAVE image given."""
     guest = tiny_guest(vcpus=2)
-    image = bytearray(512)
-    struct.pack_into("<H", image, 0, 0x37F)
-    struct.pack_into("<I", image, 24, 0x1F80)
+    made = bytearray(512)
+    struct.pack_into("<H", made, 0, 0x37F)
+    struct.pack_into("<I", made, 24, 0x1F80)
     for n in range(8):
-        image[160 + 16 * n : 176 + 16 * n] = bytes([0x10 + n]) * 16
-    context = starts.context(guest, "flat32", 1, wanted=("fxsave",)).replace(fpu_regs=bytes(image), cr4=0x200)
+        made[160 + 16 * n : 176 + 16 * n] = bytes([0x10 + n]) * 16
+    image = bytes(made)
+    context = starts.context(guest, "flat32", 1, wanted=("fxsave",)).replace(fpu_regs=image, cr4=0x200)
     drive(host, guest).start([1], lambda vcpuid: context)
     guest.dump(1)
     seen = guest.stubs.fxsave(1)
