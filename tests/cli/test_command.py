@@ -138,6 +138,21 @@ def test_output_into_a_closed_pipe_is_quiet_for_a_short_command_too() -> None:
     assert "" == ran.stderr
 
 
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["preset"], ["encode", "preset:flat32", "--as", "cpu_record"]], ids=["help", "text", "bytes"]
+)
+def test_a_full_disk_is_said_and_exits_1(arguments: list[str]) -> None:
+    with open("/dev/full", "wb") as full:
+        ran = finished([*COMMAND, *arguments], stdout=full, stderr=subprocess.PIPE)
+    assert (1, "xenvcpu: No space left on device\n") == (ran.returncode, ran.stderr)
+
+
+def test_a_file_that_cannot_be_written_is_said(run: Run) -> None:
+    command = ("encode", "preset:flat32", "--as", "cpu_record", "-o", "/nowhere/x")
+    assert (1, "xenvcpu: /nowhere/x: No such file or directory\n") == run(*command)[:3:2]
+    assert "No such file" in json.loads(run(*command, "--json").err)["error"]["message"]
+
+
 def test_without_click_the_command_says_what_to_install(tmp_path: Path) -> None:
     (tmp_path / "click.py").write_text("raise ModuleNotFoundError('No module named click', name='click')")
     environment = {**ENVIRONMENT, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ENVIRONMENT['PYTHONPATH']}"}

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -29,17 +30,25 @@ def main() -> None:
         root(prog_name=PROGRAM)
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
+    except OSError as exc:
+        # Before a command runs: `--help` into a full disk.
+        print(f"{PROGRAM}: {exc.strerror}", file=sys.stderr)
+        sys.exit(1)
     finally:
-        _drop_broken_pipe()
+        _flush()
 
 
-def _drop_broken_pipe() -> None:
-    """Flush now: at interpreter exit a reader that is gone would be complained about."""
+def _flush() -> None:
+    """Write what is left now: at interpreter exit it would be too late to say that it cannot be written."""
     try:
         if sys.stdout is not None:
             sys.stdout.flush()
-    except OSError:
+    except OSError as exc:
+        # What stays in the buffer must not be tried again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if exc.errno != errno.EPIPE:
+            print(f"{PROGRAM}: {exc.strerror}", file=sys.stderr)
+        sys.exit(1)
 
 
 class _Reconfigurable(TextIO):

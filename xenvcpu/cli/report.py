@@ -35,6 +35,19 @@ def report(error: XenVcpuError, *, is_json: bool) -> Exit:
     return code
 
 
+def report_os(error: OSError, *, is_json: bool) -> Exit:
+    """Say what the system refused: a file that cannot be written.
+
+    Returns:
+        The exit code.
+    """
+    if is_json:
+        print_json({"error": {"type": type(error).__name__, "message": str(error), "exit": int(Exit.FAILED)}}, err=True)
+    else:
+        say(f"{PROGRAM}: {': '.join(filter(None, (error.filename, error.strerror))) or error}", err=True)
+    return Exit.FAILED
+
+
 def as_dict(error: XenVcpuError) -> dict[str, Any]:
     """The error as JSON has it: its type, its message, and what it carries."""
     data: dict[str, Any] = {"type": type(error).__name__, "message": str(error)}

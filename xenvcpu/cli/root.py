@@ -67,10 +67,9 @@ class LazyGroup(click.Group):
         except OSError as error:
             if error.errno == errno.EPIPE:
                 raise
-            from xenvcpu.cli.output import say
+            from xenvcpu.cli.report import report_os
 
-            say(f"{PROGRAM}: {error}", err=True)
-            ctx.exit(exits.Exit.FAILED)
+            ctx.exit(report_os(error, is_json=session.json))
 
 
 @click.group(cls=LazyGroup, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})

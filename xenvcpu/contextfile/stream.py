@@ -14,7 +14,8 @@ from xenvcpu.abi import cpu_msr, cpu_record, save_stream
 from xenvcpu.abi.layout import Image
 from xenvcpu.abi.save_stream import HEADER_LAYOUT, Record, Stream, Typecode
 from xenvcpu.contextfile.source import Source
-from xenvcpu.contextfile.template import SCHEMA, ContextTemplate, constant, hex_bytes, understand
+from xenvcpu.contextfile.template import SCHEMA, ContextTemplate, understand
+from xenvcpu.contextfile.values import constant, hex_bytes
 from xenvcpu.contextfile.vocabulary import FPU, LENGTH, MSRS
 from xenvcpu.errors import XenVcpuError
 

@@ -6,92 +6,26 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any, Union
+from typing import Any
 
 from xenvcpu.abi.cpu_record import FPU_SIZE
 from xenvcpu.abi.layout import Image
 from xenvcpu.context.presets import PRESETS
 from xenvcpu.context.segment import DescriptorTable
 from xenvcpu.context.vcpu_context import VcpuContext
-from xenvcpu.contextfile import expression
 from xenvcpu.contextfile.expression import Expression
 from xenvcpu.contextfile.formats import FORMATS, Format
 from xenvcpu.contextfile.source import Source
+from xenvcpu.contextfile.values import Number, constant, hex_bytes, read_number
 from xenvcpu.contextfile.vocabulary import (
-    CONTROL,
-    FPU,
-    LENGTH,
-    MODES,
-    MSRS,
-    TABLES,
-    Key,
-    canonical,
-    default_segment,
-    hint,
-    keys,
-    nearest,
-    spelled_in,
+    CONTROL, FPU, LENGTH, MODES, MSRS, TABLES, Key, canonical, default_segment, hint, keys, nearest, spelled_in,
 )
-from xenvcpu.errors import ContextError
 
 SCHEMA = 1
 """The version of what `--json` prints and context files are."""
 
 _MSR_INDEX_BITS, _MSR_BITS = 32, 64
 _MODE_BITS = 32
-Value = Union[int, Expression]
-
-
-@dataclass(frozen=True)
-class _Number:
-    """One integer of the file, with what is needed to judge it."""
-
-    key: str
-    value: Value
-    bits: int
-
-    def at(self, source: Source, vcpuid: int) -> int:
-        if isinstance(self.value, int):
-            return self.value
-        try:
-            result = self.value(vcpuid)
-        except ContextError as exc:
-            raise source.error(self.key, str(exc), value=exc.value, rule=exc.rule) from exc
-        return self.checked(source, result, f" ({self.value.text!r} for vcpu {vcpuid})")
-
-    def checked(self, source: Source, value: int, how: str = "") -> int:
-        if not 0 <= value < 1 << self.bits:
-            raise source.error(
-                self.key, f"{value:#x}{how} does not fit {self.bits} bits", value=value, rule="range",
-                remedy=f"give a value from 0 to {(1 << self.bits) - 1:#x}",
-            )
-        return value
-
-
-def _number(source: Source, key: str, value: object, bits: int) -> _Number:
-    try:
-        number = _Number(key, expression.parse(value), bits)
-    except ContextError as exc:
-        raise source.error(key, str(exc), value=exc.value, rule=exc.rule) from exc
-    if isinstance(number.value, int):
-        number.checked(source, number.value)
-    return number
-
-
-def hex_bytes(source: Source, key: str, value: object, size: int | None = None) -> bytes:
-    """Bytes that a file gives in hex.
-
-    Raises:
-        ContextFileError: Not hex, or not `size` bytes.
-    """
-    try:
-        data = bytes.fromhex(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError) as exc:
-        raise source.error(key, "must be a string of hex digits", value=value, rule="type") from exc
-    if size is not None and len(data) != size:
-        problem = f"is {size} bytes ({2 * size} hex digits), got {len(data)}"
-        raise source.error(key, problem, value=len(data), rule="range")
-    return data
 
 
 def _choice(source: Source, key: str, known: Iterable[str]) -> str:
@@ -120,8 +54,8 @@ class ContextTemplate:
 
     source: Source
     base: VcpuContext | Image
-    numbers: tuple[_Number, ...]
-    msrs: tuple[tuple[int, _Number], ...] = ()
+    numbers: tuple[Number, ...]
+    msrs: tuple[tuple[int, Number], ...] = ()
     blob: bytes | None = None
     format: Format | None = None
     description: str = ""
@@ -197,14 +131,14 @@ def _context(source: Source) -> ContextTemplate:
             problem = f"preset {name} is not {source.data['mode']}"
             raise source.error("mode", problem, rule="choice", remedy="leave it out")
     vocabulary, blob = keys(base.mode), None
-    numbers: dict[str, _Number] = {}
-    msrs: tuple[tuple[int, _Number], ...] = ()
+    numbers: dict[str, Number] = {}
+    msrs: tuple[tuple[int, Number], ...] = ()
     for written, value in source.data.items():
         name = canonical(written)
         if name in vocabulary:
             if name in numbers:
                 raise source.error(written, f"the same as {name}, which is given too", rule="duplicate")
-            numbers[name] = replace(_number(source, written, value, vocabulary[name].bits), key=name)
+            numbers[name] = replace(read_number(source, written, value, vocabulary[name].bits), key=name)
         elif name == FPU:
             blob = hex_bytes(source, name, value, FPU_SIZE)
         elif name == MSRS:
@@ -214,18 +148,18 @@ def _context(source: Source) -> ContextTemplate:
     return ContextTemplate(source, base, tuple(numbers.values()), msrs, blob)
 
 
-def _msrs(source: Source, table: object) -> tuple[tuple[int, _Number], ...]:
+def _msrs(source: Source, table: object) -> tuple[tuple[int, Number], ...]:
     if not isinstance(table, dict):
         raise source.error(MSRS, 'must be a table of "index" = value', value=table, rule="type")
-    found: dict[int, _Number] = {}
+    found: dict[int, Number] = {}
     for index, value in table.items():
         key = f"{MSRS}.{index}"
-        number = _number(source, key, index, _MSR_INDEX_BITS).value
+        number = read_number(source, key, index, _MSR_INDEX_BITS).value
         if not isinstance(number, int):
             raise source.error(key, "the index of an MSR cannot depend on vcpuid", value=index, rule="type")
         if number in found:
             raise source.error(key, "this MSR is given twice", value=number, rule="duplicate")
-        found[number] = _number(source, key, value, _MSR_BITS)
+        found[number] = read_number(source, key, value, _MSR_BITS)
     return tuple(found.items())
 
 
@@ -242,9 +176,9 @@ def _image(source: Source) -> ContextTemplate:
     numbers, blob = [], None
     for key, value in source.data.items():
         if key == "mode" and form.modes:
-            numbers.append(_Number(key, _mode(source, form), _MODE_BITS))
+            numbers.append(Number(key, _mode(source, form), _MODE_BITS))
         elif key in layout.fields:
-            numbers.append(_number(source, key, value, 8 * layout.fields[key].size))
+            numbers.append(read_number(source, key, value, 8 * layout.fields[key].size))
         elif key == form.rest_key:
             blob = hex_bytes(source, key, value, layout.rest_size)
         elif key not in ("schema", "format", "description", *([LENGTH] if form.rest_key == FPU else [])):
@@ -262,17 +196,3 @@ def _mode(source: Source, form: Format) -> int:
     if not form.modes:
         return 0
     return names[value] if isinstance(value, str) and value in names else constant(source, "mode", 0)
-
-
-def constant(source: Source, key: str, default: int | None, bits: int = _MODE_BITS) -> int:
-    """An integer of a file that is the same for every vcpu.
-
-    Raises:
-        ContextFileError: Not an integer of that many bits, or it names `vcpuid`.
-    """
-    if key not in source.data and default is None:
-        raise source.error(key, "is missing", rule="missing")
-    value = _number(source, key, source.data.get(key, default), bits).value
-    if not isinstance(value, int):
-        raise source.error(key, "cannot depend on vcpuid", value=value.text, rule="type")
-    return value
