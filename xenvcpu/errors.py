@@ -136,6 +136,10 @@ class LibraryMissingError(HostError, ImportError):
 class RestrictedError(HostError, PermissionError):
     """The kernel or Xen refuses this caller the interface."""
 
+    def __str__(self) -> str:
+        # Without the "[Errno 1]" that OSError puts in front.
+        return str(self.args[-1])
+
 
 class HypercallError(XenVcpuError, OSError):
     """Xen, or a Xen library, refused a call.

@@ -138,9 +138,7 @@ def test_output_into_a_closed_pipe_is_quiet_for_a_short_command_too() -> None:
     assert "" == ran.stderr
 
 
-@pytest.mark.parametrize(
-    "arguments", [["--help"], ["preset"], ["encode", "preset:flat32", "--as", "cpu_record"]], ids=["help", "text", "bytes"]
-)
+@pytest.mark.parametrize("arguments", [["--help"], ["preset"], ["encode", "preset:flat32", "--as", "cpu_record"]])
 def test_a_full_disk_is_said_and_exits_1(arguments: list[str]) -> None:
     with open("/dev/full", "wb") as full:
         ran = finished([*COMMAND, *arguments], stdout=full, stderr=subprocess.PIPE)

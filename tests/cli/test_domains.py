@@ -113,6 +113,40 @@ def test_what_cannot_be_done_is_said_without_a_traceback(
     assert (code, True, False) == (ran.code, words in ran.err, "Traceback" in ran.err)
 
 
+def test_inside_a_guest_its_own_vcpus_are_driven(run: Run, world: str) -> None:
+    inside = f"{world}@web"
+    started = run("--host", inside, "start", "self", "1-2", "preset:flat32", *AT)
+    assert ["vcpu 1 of self: started, flat32 at 0x100000", "vcpu 2 of self: started, flat32 at 0x100000"] == (
+        started.out.splitlines()
+    )
+    assert [True, True, True, False] == [
+        vcpu["online"] for vcpu in run("--host", inside, "list", "--json").json["domains"][0]["vcpus"]
+    ]
+    assert "vcpu 2 of self: stopped\n" == run("--host", inside, "stop", "self", "2").out
+    again = run("--host", inside, "start", "self", "2", "preset:flat32", *AT)
+    assert (4, True) == (again.code, "EEXIST" in again.err)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["start", "self", "1", "preset:flat32", "--set", "r8=1"], 3, "r8 = 0x1"),
+        (["start", "self", "1", "preset:flat32", "--set", "cs_ar=0", "--force"], 4, "EINVAL"),
+        (["start", "self", "1", "preset:flat32", "--dry-run"], 0, ""),
+        (["show", "self", "0"], 5, "dom0"),
+        (["stop", "self", "all"], 1, "--force"),
+    ],
+)
+def test_what_a_guest_cannot_do_is_said(run: Run, world: str, arguments: list[str], code: int, words: str) -> None:
+    ran = run("--host", f"{world}@web", *arguments)
+    assert (code, True) == (ran.code, words in ran.err)
+
+
+def test_a_kernel_that_restricts_hypercalls_exits_5_and_says_how_to_allow_them(run: Run) -> None:
+    ran = run("--host", "model:restricted@web", "start", "self", "1", "preset:flat32")
+    assert (5, True, False) == (ran.code, "unrestricted=1" in ran.err, "[Errno" in ran.err)
+
+
 def test_the_host_may_be_named_behind_the_command(run: Run, world: str) -> None:
     assert 0 == run("list", "--host", world).code
 
