@@ -63,10 +63,17 @@ def test_arbytes_is_understood_as_ar() -> None:
 def test_extended_fields_are_carried() -> None:
     made = context(
         'preset = "long64"\nr15 = "vcpuid"\ngdtr_base = 0x1000\ngdtr_limit = 0x27\nmsr_lstar = 5\n'
-        f'fpu_regs = "{"01" * 512}"\n[msrs]\n0xc0000081 = "vcpuid << 4"\n0x10 = 7', 2,
+        f'fpu_regs = "{"01" * 512}"\n[msrs]\n0x48 = "vcpuid << 4"\n0xda0 = 7', 2,
     )
     assert (2, DescriptorTable(0x1000, 0x27), 5) == (made.r15, made.gdtr, made.msr_lstar)
-    assert (b"\x01" * 512, ((0xC0000081, 0x20), (0x10, 7))) == (made.fpu_regs, made.msrs)
+    assert (b"\x01" * 512, ((0x48, 0x20), (0xDA0, 7))) == (made.fpu_regs, made.msrs)
+
+
+def test_an_msr_with_a_field_of_its_own_goes_there() -> None:
+    made = context('mode = "64B"\n[msrs]\n0xc0000082 = 5\n0xc0000101 = 6\n0xc0000080 = 0x500\n0x48 = 1')
+    assert made.gs is not None
+    assert (5, 6, 0x500, ((0x48, 1),)) == (made.msr_lstar, made.gs.base, made.efer, made.msrs)
+    assert "msr_lstar" in str(refusal("msr_lstar = 1\n[msrs]\n0xc0000082 = 5"))
 
 
 def test_each_vcpu_gets_its_own_values() -> None:
@@ -129,11 +136,11 @@ def test_an_expression_that_fits_no_field_names_the_vcpu() -> None:
 
 
 def test_overrides_replace_keys_under_the_same_checks() -> None:
-    text = 'preset = "flat32"\neip = 1\ncs_ar = 0xc9b\n[msrs]\n0xC0000081 = 1'
-    made = loads(text, {"eip": "0x20 + vcpuid", "cs_arbytes": "0xc99", "msrs.0xc0000081": "9"}).render(2)
+    text = 'preset = "flat32"\neip = 1\ncs_ar = 0xc9b\n[msrs]\n0xC0011027 = 1'
+    made = loads(text, {"eip": "0x20 + vcpuid", "cs_arbytes": "0xc99", "msrs.0xc0011027": "9"}).render(2)
     assert isinstance(made, VcpuContext)
     assert made.cs is not None
-    assert (0x22, 0xC99, ((0xC0000081, 9),)) == (made.rip, made.cs.ar, made.msrs)
+    assert (0x22, 0xC99, ((0xC0011027, 9),)) == (made.rip, made.cs.ar, made.msrs)
     error = refusal(text, overrides={"eax": "0x100000000"})
     assert str(error).startswith("--set: eax: ")
 

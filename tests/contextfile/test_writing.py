@@ -15,7 +15,7 @@ from xenvcpu.context.presets import PRESETS, flat32
 from xenvcpu.context.segment import DescriptorTable, Segment
 from xenvcpu.context.vcpu_context import VcpuContext
 from xenvcpu.contextfile import FORMATS, dump, loads
-from xenvcpu.contextfile.vocabulary import keys
+from xenvcpu.contextfile.vocabulary import NAMED_MSRS, keys
 
 u16, u32, u64 = (st.integers(0, (1 << bits) - 1) for bits in (16, 32, 64))
 STYLES = ("toml", "json")
@@ -37,7 +37,8 @@ def contexts(draw: st.DrawFn) -> VcpuContext:
     for name in draw(st.sets(st.sampled_from(["r8", "r15", "cr2", "dr7", "shadow_gs", "msr_star", "sysenter_cs"]))):
         values[name] = draw(u64)
     values["fpu_regs"] = draw(st.none() | st.binary(min_size=512, max_size=512))
-    values["msrs"] = tuple(draw(st.dictionaries(u32, u64, max_size=3)).items())
+    unnamed = u32.filter(lambda index: index not in NAMED_MSRS)
+    values["msrs"] = tuple(draw(st.dictionaries(unnamed, u64, max_size=3)).items())
     return VcpuContext(**values)  # type: ignore[arg-type]
 
 

@@ -3,7 +3,8 @@
 
 The keys are the C field names of `struct vcpu_hvm_context` and, for what the dom0
 interface alone carries, of `struct hvm_hw_cpu`. A value is an integer, or a string with
-an expression in `vcpuid`. With `format = "..."` a file is the image of one C struct.
+an expression in `vcpuid`. An MSR that has a field of its own may also stand in `[msrs]` under its
+number. With `format = "..."` a file is the image of one C struct.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from xenvcpu.abi import cpu_msr, cpu_record, save_stream
 from xenvcpu.abi.layout import Image
 from xenvcpu.abi.save_stream import HEADER_LAYOUT, Record, Stream, Typecode
 from xenvcpu.contextfile.source import Source
-from xenvcpu.contextfile.template import SCHEMA, ContextTemplate, understand
+from xenvcpu.contextfile.template import SCHEMA, ContextTemplate, read_msrs, understand
 from xenvcpu.contextfile.values import constant, hex_bytes
 from xenvcpu.contextfile.vocabulary import FPU, LENGTH, MSRS
 from xenvcpu.errors import XenVcpuError
@@ -117,8 +117,7 @@ def _payload(source: Source, typecode: int, item: Mapping[str, Any]) -> bytes:
         numbers = {key: constant(inner, key, None, 8 * _header_size(inner, key)) for key in fields}
         return HEADER_LAYOUT.image(numbers).pack()
     if typecode == Typecode.CPU_MSR and set(fields) == {MSRS}:
-        template = understand(inner)
-        return cpu_msr.encode((index, number.at(inner, 0)) for index, number in template.msrs)
+        return cpu_msr.encode((index, number.at(inner, 0)) for index, number in read_msrs(inner, fields[MSRS]))
     key = next(iter(fields))
     raise inner.error(key, "no such key", rule="unknown-key", remedy=f"give the record's bytes as {PAYLOAD}")
 

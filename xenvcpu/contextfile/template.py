@@ -18,7 +18,8 @@ from xenvcpu.contextfile.formats import FORMATS, Format
 from xenvcpu.contextfile.source import Source
 from xenvcpu.contextfile.values import Number, constant, hex_bytes, read_number
 from xenvcpu.contextfile.vocabulary import (
-    CONTROL, FPU, LENGTH, MODES, MSRS, TABLES, Key, canonical, default_segment, hint, keys, nearest, spelled_in,
+    CONTROL, FPU, LENGTH, MODES, MSRS, NAMED_MSRS, TABLES, Key, canonical, default_segment, hint, keys, nearest,
+    spelled_in,
 )
 
 SCHEMA = 1
@@ -136,19 +137,33 @@ def _context(source: Source) -> ContextTemplate:
     for written, value in source.data.items():
         name = canonical(written)
         if name in vocabulary:
-            if name in numbers:
-                raise source.error(written, f"the same as {name}, which is given too", rule="duplicate")
-            numbers[name] = replace(read_number(source, written, value, vocabulary[name].bits), key=name)
+            number = read_number(source, written, value, vocabulary[name].bits)
+            _give(source, written, numbers, replace(number, key=name))
         elif name == FPU:
             blob = hex_bytes(source, name, value, FPU_SIZE)
         elif name == MSRS:
-            msrs = _msrs(source, value)
+            listed = read_msrs(source, value)
+            msrs = tuple(pair for pair in listed if pair[0] not in NAMED_MSRS)
+            for index, number in listed:
+                if index in NAMED_MSRS:
+                    _give(source, number.key, numbers, replace(number, key=NAMED_MSRS[index]))
         elif name not in CONTROL:
             raise source.error(written, "no such key", value=value, rule="unknown-key", remedy=hint(name, base.mode))
     return ContextTemplate(source, base, tuple(numbers.values()), msrs, blob)
 
 
-def _msrs(source: Source, table: object) -> tuple[tuple[int, Number], ...]:
+def _give(source: Source, written: str, numbers: dict[str, Number], number: Number) -> None:
+    if number.key in numbers:
+        raise source.error(written, f"the same as {number.key}, which is given too", rule="duplicate")
+    numbers[number.key] = number
+
+
+def read_msrs(source: Source, table: object) -> tuple[tuple[int, Number], ...]:
+    """The table of MSRs by number.
+
+    Raises:
+        ContextFileError: Not a table, or an index or a value is wrong.
+    """
     if not isinstance(table, dict):
         raise source.error(MSRS, 'must be a table of "index" = value', value=table, rule="type")
     found: dict[int, Number] = {}

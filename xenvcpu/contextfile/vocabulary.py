@@ -29,6 +29,13 @@ _NOT_KEYS = ("mode", "pad", "pad1", "pad2[0]", "pad2[1]", "pad2[2]")
 _SEGMENT_PARTS = {"base": "base", "limit": "limit", "ar": "arbytes", "sel": "sel"}
 _ATTRIBUTES = {"sel": "selector"}
 
+NAMED_MSRS: Mapping[int, str] = {
+    0x174: "sysenter_cs", 0x175: "sysenter_esp", 0x176: "sysenter_eip", 0xC0000080: "efer", 0xC0000081: "msr_star",
+    0xC0000082: "msr_lstar", 0xC0000083: "msr_cstar", 0xC0000084: "msr_syscall_mask", 0xC0000100: "fs_base",
+    0xC0000101: "gs_base", 0xC0000102: "shadow_gs", 0xC0000103: "msr_tsc_aux",
+}
+"""The MSRs that have a field of their own (SDM volume 4, table 2-2): Xen refuses them in a CPU_MSR record."""
+
 
 @dataclass(frozen=True)
 class Key:
