@@ -39,6 +39,8 @@ def _pointer_to(ctype: str) -> Any:
 
 def _convert(ctype: Any, value: object) -> Any:
     """A value as the C function gets it; raises what cffi raises for a wrong one."""
+    if value is None:
+        raise TypeError(f"initializer for ctype '{ctype.cname}' must be a value of that type, not NoneType")
     if ctype.kind == "pointer":
         item = ctype.item.cname
         if isinstance(value, bytes) and item.replace("const ", "") in _BYTES_FOR:
@@ -122,7 +124,7 @@ class StandIn:
         self._loggers: Dict[int, Any] = {}
 
     def __getattr__(self, name: str) -> Any:
-        raise AttributeError(f"function/symbol '{name}' not found in library '{self.name}': undefined symbol: {name}")
+        raise AttributeError(f"cffi library '{self.name}' has no function, constant or global variable named '{name}'")
 
     def _open(self, ctype: str, state: object = None, logger: Any = None) -> Any:
         """A new handle: an address that nobody may look into; what goes wrong on it is logged to `logger`."""
