@@ -17,7 +17,7 @@ import tempfile
 import uuid
 import zlib
 from dataclasses import replace
-from typing import Any, Dict, Sequence, TextIO, Tuple
+from typing import Any, Dict, Mapping, Sequence, TextIO, Tuple
 
 from xenvcpu.abi import cpu_record, save_stream
 from xenvcpu.abi.save_stream import Record
@@ -33,16 +33,23 @@ from xenvcpu.rules.features import Features
 from xenvcpu.rules.release import Release
 
 SCHEMA = 1
-_VCPU_PLAIN = (
-    "is_initialised", "is_down", "tsc_offset", "has_vcpu_info", "is_vcpu_info_registered", "pause_count", "cpu_time",
-    "runs",
-)
-_DOMAIN_PLAIN = (
-    "name", "pause_count", "is_dying", "shutdown", "is_hap", "sync_tsc", "tsc_khz", "is_privileged", "has_lapic",
-    "vm_assist", "is_privcmd_restricted",
-)
 _NEW_MODE = 0o644
-_FEATURES = ("cr4_valid", "efer_valid", "maxphysaddr")
+
+_Types = Mapping[str, Tuple[type, ...]]
+_FLAG, _NUMBER, _MAYBE = (bool,), (int,), (int, type(None))
+_VCPU: _Types = {
+    **dict.fromkeys(("is_initialised", "is_down", "has_vcpu_info", "is_vcpu_info_registered"), _FLAG),
+    **dict.fromkeys(("tsc_offset", "pause_count", "cpu_time", "runs"), _NUMBER),
+}
+_ENTERED: _Types = {"has_entered": _FLAG}
+_DOMAIN: _Types = {
+    "name": (str,), "shutdown": _MAYBE,
+    **dict.fromkeys(("is_dying", "is_hap", "is_privileged", "has_lapic", "is_privcmd_restricted"), _FLAG),
+    **dict.fromkeys(("domid", "pause_count", "sync_tsc", "tsc_khz", "vm_assist"), _NUMBER),
+}
+_FEATURES: _Types = dict.fromkeys(("cr4_valid", "efer_valid", "maxphysaddr"), _MAYBE)
+_CLOCK: _Types = dict.fromkeys(("tsc", "khz", "step"), _NUMBER)
+_VENDORS = ("intel", "amd")
 
 
 class WorldFileError(FormatError):
@@ -57,9 +64,26 @@ def _unpacked(text: str) -> bytes:
     return zlib.decompress(base64.b64decode(text, validate=True))
 
 
+def _values(of: object, types: _Types) -> Dict[str, Any]:
+    return {name: getattr(of, name) for name in types}
+
+
+def _checked(found: Mapping[str, Any], types: _Types) -> Dict[str, Any]:
+    """The values of these names.
+
+    Raises:
+        KeyError: One is missing.
+        TypeError: One is of another type.
+    """
+    for name, kinds in types.items():
+        if type(found[name]) not in kinds:
+            raise TypeError(f"{name} is {found[name]!r}")
+    return {name: found[name] for name in types}
+
+
 def _vcpu_to_json(vcpu: Vcpu) -> Dict[str, Any]:
     image = vcpu.image
-    found: Dict[str, Any] = {name: getattr(vcpu, name) for name in _VCPU_PLAIN}
+    found = _values(vcpu, _VCPU)
     found["cpu"] = {name: hex(value) for name, value in image.values.items() if value}
     if any(image.rest):
         found["fpu_regs"] = _packed(image.rest)
@@ -75,21 +99,20 @@ def _split(data: bytes) -> Tuple[Record, ...]:
 
 
 def _vcpu_from_json(vcpuid: int, found: Dict[str, Any]) -> Vcpu:
-    vcpu = Vcpu(vcpuid, **{name: found[name] for name in _VCPU_PLAIN})
+    vcpu = Vcpu(vcpuid, **_checked(found, _VCPU))
     image = cpu_record.LAYOUT.image({name: int(text, 16) for name, text in found["cpu"].items()})
     vcpu.image = replace(image, rest=_unpacked(found["fpu_regs"])) if "fpu_regs" in found else image
     vcpu.xsave = _unpacked(found["xsave"]) if "xsave" in found else None
     vcpu.records = {record.typecode: record.payload for record in _split(_unpacked(found["records"]))}
-    vcpu.entered = vcpu.state if found["has_entered"] else None
+    vcpu.entered = vcpu.state if _checked(found, _ENTERED)["has_entered"] else None
     return vcpu
 
 
 def _domain_to_json(domain: Domain) -> Dict[str, Any]:
     records = (Record(code, instance, data) for (code, instance), data in domain.records.items())
     return {
-        "domid": domain.domid, "kind": domain.kind.value, "handle": str(domain.handle),
-        **{name: getattr(domain, name) for name in _DOMAIN_PLAIN},
-        "features": {name: getattr(domain.features, name) for name in _FEATURES},
+        **_values(domain, _DOMAIN), "kind": domain.kind.value, "handle": str(domain.handle),
+        "features": _values(domain.features, _FEATURES),
         "records": _packed(save_stream.join(records)),
         "pages": domain.memory.size,
         "memory": {hex(frame): _packed(page) for frame, page in domain.memory.pages.items()},
@@ -103,10 +126,10 @@ def _domain_from_json(found: Dict[str, Any]) -> Domain:
         memory.write(int(frame, 16) * PAGE, _unpacked(page))
     records = {(record.typecode, record.instance): record.payload for record in _split(_unpacked(found["records"]))}
     return Domain(
-        found["domid"], kind=Kind(found["kind"]), handle=uuid.UUID(found["handle"]), records=records, memory=memory,
-        features=Features(**found["features"]),
+        **_checked(found, _DOMAIN), kind=Kind(found["kind"]), handle=uuid.UUID(found["handle"]),
+        records=records, memory=memory,
+        features=Features(**_checked(found["features"], _FEATURES)),
         vcpus=[_vcpu_from_json(vcpuid, each) for vcpuid, each in enumerate(found["vcpus"])],
-        **{name: found[name] for name in _DOMAIN_PLAIN},
     )
 
 
@@ -114,7 +137,7 @@ def to_json(host: Hypervisor) -> Dict[str, Any]:
     """The whole host as JSON values."""
     return {
         "schema": SCHEMA, "xen": str(host.release), "vendor": host.vendor, "xfeature_mask": host.xfeature_mask,
-        "clock": {"tsc": host.clock.tsc, "khz": host.clock.khz, "step": host.clock.step},
+        "clock": _values(host.clock, _CLOCK),
         "console": host.console.text, "console_produced": host.console.produced,
         "console_cleared": host.console.cleared,
         "domains": [_domain_to_json(domain) for domain in host.domains.values()],
@@ -122,10 +145,12 @@ def to_json(host: Hypervisor) -> Dict[str, Any]:
 
 
 def _from_json(found: Dict[str, Any]) -> Hypervisor:
+    if found["vendor"] not in _VENDORS:
+        raise ValueError(f"vendor is {found['vendor']!r}, not one of {', '.join(_VENDORS)}")
     domains = [_domain_from_json(each) for each in found["domains"]]
     host = Hypervisor(
         Release.parse(found["xen"]), domains, vendor=found["vendor"], xfeature_mask=found["xfeature_mask"],
-        clock=Clock(**found["clock"]),
+        clock=Clock(**_checked(found["clock"], _CLOCK)),
     )
     host.console = Console(found["console"])
     host.console.produced, host.console.cleared = found["console_produced"], found["console_cleared"]
