@@ -13,8 +13,12 @@ import time
 import tty
 from typing import List, Optional, Tuple
 
+from integration.evidence import xl
+
 _CHUNK = 360
 _LAST = 3000
+#: After so many silent seconds a look whether the guest still lives.
+_LOOK = 10.0
 #: What a script may take longer than its own limit, for the way in and out.
 _GRACE = 120.0
 
@@ -69,14 +73,24 @@ class GuestConsole:
     def _line(self, end: float) -> List[str]:
         assert self._fd is not None
         while b"\n" not in self._pending:
-            left = end - time.monotonic()
-            if left <= 0 or not select.select([self._fd], [], [], left)[0]:
-                raise ConsoleError(f"d{self._domid} did not answer in time; it said last:\n" + self.tail())
+            if time.monotonic() > end:
+                raise ConsoleError(self._complaint("did not answer in time"))
+            if not select.select([self._fd], [], [], _LOOK)[0]:
+                self._demand_alive()
+                continue
             data = os.read(self._fd, 4096)
             self._pending += data
             self._seen = (self._seen + data)[-_LAST:]
         line, self._pending = self._pending.split(b"\n", 1)
         return line.decode(errors="replace").split()
+
+    def _demand_alive(self) -> None:
+        letters = xl.state(self._domid)
+        if letters is None or "c" in letters or "s" in letters:
+            raise ConsoleError(self._complaint(f"is dead (state {letters})"))
+
+    def _complaint(self, what: str) -> str:
+        return f"d{self._domid} {what}; it said last:\n{self.tail()}"
 
     def tail(self) -> str:
         """Returns the last that the guest printed."""
@@ -117,5 +131,5 @@ class GuestConsole:
                 output += base64.b64decode(words[3])
             elif words[1] == "EXIT":
                 if hashlib.sha256(output).hexdigest() != words[4]:
-                    raise ConsoleError(f"output of d{self._domid} was garbled:\n{self.tail()}")
+                    raise ConsoleError(self._complaint("sent garbled output"))
                 return int(words[3]), output.decode(errors="replace")

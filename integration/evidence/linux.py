@@ -45,7 +45,7 @@ class LinuxGuest(StubbedDomain):
             "type": "pvh",
             "kernel": str(image / "vmlinux"),
             "ramdisk": str(image / "initrd"),
-            "cmdline": f"console=hvc0 quiet panic=-1 rdinit=/init maxcpus=1 mem={used}M{privcmd}",
+            "cmdline": f"console=hvc0 quiet rdinit=/init maxcpus=1 mem={used}M{privcmd}",
             "memory": memory,
             "vcpus": vcpus,
             "maxvcpus": vcpus,

@@ -113,7 +113,7 @@ def compose(parts: Parts, job: jobs.Job, scratch: Path) -> Machine:
     """
     modules = parts.kernel / "modules.cpio"
     python = parts.python / "python.cpio"
-    guest = (parts.userland / "guest.cpio", modules, python)
+    guest = (parts.userland / "guest.cpio", modules, parts.python / "guest-python.cpio")
     pieces = [parts.userland / "dom0.cpio", modules, python]
     vmlinux = parts.kernel / "vmlinux"
     pieces.append(jobs.pack_linux_guest(vmlinux, guest, PROJECT, scratch))

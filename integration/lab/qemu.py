@@ -41,7 +41,7 @@ class Machine:
     def command(self) -> List[str]:
         """Returns the part of the command line that describes the machine."""
         xen = f"console=com1 com1=115200,8n1 dom0_mem={self.dom0_memory}M"
-        xen += f" dom0_max_vcpus=1 noreboot=0 {self.xen_options}"
+        xen += f" dom0_max_vcpus=1 noreboot=0 bootscrub=0 {self.xen_options}"
         dom0 = f"{self.kernel} console=hvc0 panic=-1 rdinit=/init quiet"
         argv = [QEMU, "-accel", "tcg,thread=multi,tb-size=512"]
         argv += ["-cpu", "qemu64,+svm,+npt,+rdrand", "-smp", "1", "-m", str(self.memory)]

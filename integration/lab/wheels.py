@@ -17,6 +17,11 @@ from integration.lab.releases import Release
 TARGET = "lab/python"
 
 _REQUIREMENTS = ("pytest", "cffi", "click", "rich")
+#: Not in a Linux guest: pytest, and the lexers that rich could colour code with.
+_NOT_IN_GUEST = tuple(
+    f"{TARGET}/{pattern}"
+    for pattern in ("*pytest*", "pluggy*", "iniconfig*", "pygments/lexers/[a-z]*", "*/pygments/lexers/__pycache__/[a-z]*")
+)
 _PLATFORMS = ("manylinux2014_x86_64", "manylinux_2_17_x86_64", "manylinux_2_28_x86_64")
 _LIMIT = 900.0
 _TOP_FILES = (
@@ -99,7 +104,7 @@ def _point_scripts(directory: Path) -> None:
 def pack(
     directory: Path, scratch: Path, release: Release, root: ForeignRoot, wheel: Optional[Path]
 ) -> None:
-    """Makes ``python.cpio`` in ``directory``.
+    """Makes ``python.cpio`` and ``guest-python.cpio`` in ``directory``.
 
     Args:
         directory: Where the result goes.
@@ -115,5 +120,6 @@ def pack(
     _install(packages, release, wanted)
     _point_scripts(packages / "bin")
     root.compile_python(packages, base)
-    with Archive(directory / "python.cpio") as archive:
-        archive.tree(base)
+    for name, skip in (("python.cpio", ()), ("guest-python.cpio", _NOT_IN_GUEST)):
+        with Archive(directory / name) as archive:
+            archive.tree(base, skip=skip)
