@@ -17,7 +17,9 @@ def registers(vcpuid: int, bits: int) -> dict[str, int]:
     return {name: (pattern + (i << 4)) & (1 << bits) - 1 for i, name in enumerate(GENERAL)}
 
 
-def context(guest: StubbedDomain, mode: str, vcpuid: int, *, wanted: tuple[str, ...] = ()) -> VcpuContext:
+def context(
+    guest: StubbedDomain, mode: str, vcpuid: int, *, wanted: tuple[str, ...] = (), rests: bool = False
+) -> VcpuContext:
     """Places a stub for a vcpu and returns the context that starts it there.
 
     Args:
@@ -25,8 +27,9 @@ def context(guest: StubbedDomain, mode: str, vcpuid: int, *, wanted: tuple[str, 
         mode: One of ``MODES``.
         vcpuid: The vcpu.
         wanted: What the stub shall dump besides.
+        rests: Whether it sleeps for ever then, instead of counting on.
     """
-    entry = guest.place_stub(mode, vcpuid, wanted=wanted)
+    entry = guest.place_stub(mode, vcpuid, wanted=wanted, rests=rests)
     made = PRESETS[mode]().replace(rip=entry, **registers(vcpuid, WIDTHS[mode]))
     if mode == "real16":
         assert made.cs is not None

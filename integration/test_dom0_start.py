@@ -88,7 +88,7 @@ def test_extended_fields_reach_the_vcpu(host: Host, tiny_guest: Factory) -> None
         gdtr=DescriptorTable(0x12000, 0x7F), idtr=DescriptorTable(0x13000, 0xFFF),
         sysenter_cs=0x10, sysenter_esp=0x1111, sysenter_eip=0x2222, msr_star=0x23001000000000,
         msr_lstar=0xFFFF800000001111, msr_cstar=0xFFFF800000002222, msr_syscall_mask=0x700,
-        dr0=0xD0, dr1=0xD1, dr2=0xD2, dr3=0xD3, dr6=0xFFFF0FF1, dr7=0x400,
+        dr0=0xD0, dr1=0xD1, dr2=0xD2, dr3=0xD3, dr6=0xFFFF0FF1, dr7=0x400, msr_tsc_aux=0x7A,
     )
     drive(host, guest).start([1], lambda vcpuid: context)
     seen = guest.dump(1)
@@ -102,6 +102,7 @@ def test_extended_fields_reach_the_vcpu(host: Host, tiny_guest: Factory) -> None
         context.msr_star, context.msr_lstar, context.msr_cstar, 0x700,
     )
     assert (seen["sysenter_cs"], seen["sysenter_esp"], seen["sysenter_eip"]) == (0x10, 0x1111, 0x2222)
+    assert seen["tsc_aux"] == 0x7A
     assert [seen[f"dr{n}"] for n in (0, 1, 2, 3, 6, 7)] == [0xD0, 0xD1, 0xD2, 0xD3, 0xFFFF0FF1, 0x400]
     assert seen["cr2"] == 0xC2C2
 
@@ -189,7 +190,7 @@ def test_127_vcpus_start_in_one_load(host: Host, tiny_guest: Factory) -> None:
     """The most that Xen allows: each of them runs its stub."""
     guest = tiny_guest(vcpus=128)
     domain = drive(host, guest)
-    contexts = {vcpuid: starts.context(guest, "flat32", vcpuid) for vcpuid in range(1, 128)}
+    contexts = {vcpuid: starts.context(guest, "flat32", vcpuid, rests=True) for vcpuid in range(1, 128)}
     report = domain.start(range(1, 128), contexts.__getitem__)
     assert len(report.vcpuids) == 127
     assert all(guest.dump(vcpuid, timeout=60)["rdi"] == contexts[vcpuid].rdi for vcpuid in contexts)

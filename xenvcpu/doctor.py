@@ -109,10 +109,8 @@ def examine(host: Optional[Host] = None) -> List[Check]:
         checks.append(Check("xen", OK, {"dom0": "dom0", "guest": "inside a guest", "model": "a model of Xen"}[kind]))
     if kind in ("dom0", "guest"):
         checks.append(_privcmd())
-    if host is not None and kind in ("dom0", "model"):
-        checks += _dom0(host)
-    if host is not None and kind in ("guest", "model"):
-        checks += _guest(host)
+    if host is not None:
+        checks += _guest(host) if host.is_inside else _dom0(host)
     if kind == "guest":
         checks += _lockdown()
     for package, use in _EXTRAS.items():

@@ -46,6 +46,11 @@ class Dom0Domain:
         return self.info.domid
 
     @property
+    def uuid(self) -> str:
+        """The handle that the toolstack gave it."""
+        return str(self.info.handle)
+
+    @property
     def release(self) -> Release:
         """The running Xen."""
         return self._port.release

@@ -61,6 +61,7 @@ class GuestDomain:
     interface = "vcpuop"
     name = "self"
     domid: Optional[int] = None
+    uuid: Optional[str] = None
 
     def __init__(self, port: GuestPort, release: Release) -> None:
         self._port = port

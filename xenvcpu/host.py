@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 SELF = "self"
+DOM0 = 0
 _HYPERVISOR_TYPE = Path("/sys/hypervisor/type")
 _CAPABILITIES = Path("/proc/xen/capabilities")
 _CONTROL = "control_d"
@@ -85,6 +86,11 @@ class Host:
     def __repr__(self) -> str:
         return f"<Host {self.kind}>"
 
+    @property
+    def is_inside(self) -> bool:
+        """Whether the caller stands in a guest, and can drive its own vcpus only."""
+        return self.kind == "guest" or getattr(self.libraries, "here", DOM0) != DOM0
+
     def close(self) -> None:
         """Close every handle; a second time does nothing."""
         for name in ("dom0", "guest", "memory", "xenstore"):
@@ -135,7 +141,7 @@ class Host:
         Raises:
             NoSuchDomainError: There is none.
         """
-        if which == SELF or self.kind == "guest":
+        if which == SELF or self.is_inside:
             if which != SELF:
                 raise HostError(f"inside a guest only its own vcpus can be driven: use `{SELF}`, not {which!r}")
             return GuestDomain(self.guest, self.guest.read_release())

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Callable, List, Optional, Sequence, Tuple, Union
 
 from xenvcpu import encoding
@@ -14,6 +14,7 @@ from xenvcpu.abi.save_stream import Record, Typecode
 from xenvcpu.context.vcpu_context import VcpuContext
 from xenvcpu.errors import DomainChangedError, NoSuchVcpuError, RefusedContextError, VcpuOnlineError
 from xenvcpu.rules import check
+from xenvcpu.rules import cpu_msr as cpu_msr_rules
 from xenvcpu.rules.features import UNKNOWN, Features
 from xenvcpu.rules.release import Release
 from xenvcpu.rules.verdict import Verdict
@@ -147,7 +148,8 @@ def make_plan(
 
 def _new_vcpu(vcpuid: int, wanted: Wanted, release: Release, features: Features, force: bool) -> NewVcpu:
     record, pairs = as_record(wanted, release)
-    verdict = check.check_record(record, release, features, vcpuid)
+    judged = check.check_record(record, release, features, vcpuid)
+    verdict = replace(judged, findings=cpu_msr_rules.refusals(pairs, release) + judged.findings)
     if verdict.verdict != "accepted" and not force:
         raise RefusedContextError(verdict, vcpuid=vcpuid)
     return NewVcpu(vcpuid, record, record.pack(), cpu_msr.encode(pairs) if pairs else None, verdict)

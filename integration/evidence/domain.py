@@ -109,10 +109,11 @@ class StubbedDomain(GuestDomain):
         wanted: Tuple[str, ...] = (),
         data_base: int = 0,
         stack_base: int = 0,
+        rests: bool = False,
     ) -> int:
         """Writes a stub for a vcpu and returns its entry; see ``StubArea.place``."""
         return self.stubs.place(
-            kind, vcpuid, wanted=wanted, data_base=data_base, stack_base=stack_base
+            kind, vcpuid, wanted=wanted, data_base=data_base, stack_base=stack_base, rests=rests
         )
 
     def dump(self, vcpuid: int, timeout: float = 30.0) -> Dict[str, int]:

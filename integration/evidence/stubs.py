@@ -84,6 +84,7 @@ class StubArea:
         wanted: Iterable[str] = (),
         data_base: int = 0,
         stack_base: int = 0,
+        rests: bool = False,
     ) -> int:
         """Writes a stub for a vcpu and clears its dump.
 
@@ -93,6 +94,8 @@ class StubArea:
             wanted: What else to dump: ``debug``, ``msrs`` (64-bit only), ``fxsave``.
             data_base: The base of DS that the vcpu will start with.
             stack_base: The base of SS; not looked at by ``real16``, which loads SS.
+            rests: Sleep for ever after the marker; many vcpus that count every few
+                milliseconds leave an emulated host no time for dom0.
 
         Returns:
             The entry's guest-physical address.
@@ -102,7 +105,7 @@ class StubArea:
         code = (self._blobs / KINDS[kind]).read_bytes()
         wide = kind == "long64"
         clock = self._clock
-        if clock is None or kind == "real16":
+        if clock is None or rests or kind == "real16":
             clock = dump + layout.ST_NEVER
         stack = dump >> 4 if kind == "real16" else dump + layout.ST_STACK - stack_base
         code = _patch(code, layout.SENTINEL_DUMP, dump - data_base, wide)

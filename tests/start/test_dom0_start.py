@@ -227,3 +227,13 @@ def test_a_captured_cpu_record_starts_a_vcpu_literally(web: Dom0Domain) -> None:
     assert {name: value for name, value in copy.values.items() if name != "tsc"} == {
         name: value for name, value in boot.values.items() if name != "tsc"
     }
+
+
+def test_an_msr_that_no_cpu_msr_record_takes_is_refused_by_rule(web: Dom0Domain, libraries: ModelLibraries) -> None:
+    wanted = context(1).replace(msrs=((0x10, 5),))
+    with pytest.raises(RefusedContextError) as caught:
+        web.start([1], lambda vcpuid: wanted)
+    assert (caught.value.rule, caught.value.field) == ("msr-not-loadable", "msrs.0x10")
+    with pytest.raises(HypercallError) as refused:
+        web.start([1], lambda vcpuid: wanted, force=True)
+    assert refused.value.errno == errno.ENXIO and libraries.host.named("web").vcpus[1].is_down

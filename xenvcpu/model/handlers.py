@@ -21,20 +21,14 @@ from xenvcpu.model.domain import Domain
 from xenvcpu.model.hypervisor import Hypervisor
 from xenvcpu.model.records import Kind
 from xenvcpu.model.vcpu import TSC_START, TSC_STOP, Vcpu, without_tsc
+from xenvcpu.rules import cpu_msr as msr_rules
 from xenvcpu.rules import effect
 from xenvcpu.rules.cpu_record import PENDING_VALID
-from xenvcpu.rules.release import Release, Since
+from xenvcpu.rules.release import Release
 
 _BEFORE_TSC_AUX = 1016
 _TSC_AUX = cpu_record.LAYOUT.fields["msr_tsc_aux"].offset
 _MTRR_CAP, _MTRR_COUNT = 224, 8
-_ACCEPTED_MSRS: Mapping[int, Since] = {
-    0x48: Since("4.7"), 0x140: Since("4.10"), 0xD90: Since("4.7"), 0xDA0: Since("4.7"), 0x6E1: Since("4.18"),
-    0xC001011F: Since("4.17"),
-    **dict.fromkeys((0xC0011027, 0xC0011019, 0xC001101A, 0xC001101B), Since("4.7")),
-}
-"""What hvm_load_cpu_msrs takes: SPEC_CTRL, MISC_FEATURES_ENABLES, BNDCFGS, XSS, PKRS, VIRT_SPEC_CTRL, DR0-3 masks."""
-_MASKS_32BIT = frozenset((0xC0011027, 0xC0011019, 0xC001101A, 0xC001101B))
 
 
 def _padded(kind: Kind, payload: bytes) -> bytes:
@@ -126,8 +120,7 @@ def _load_msrs(host: Hypervisor, domain: Domain, vcpu: Vcpu, payload: bytes) -> 
         raise Refused(errno.EOPNOTSUPP) from None
     held = dict(cpu_msr.decode(vcpu.records.get(Typecode.CPU_MSR, cpu_msr.encode(()))))
     for index, value in pairs:
-        since = _ACCEPTED_MSRS.get(index)
-        if since is None or host.release not in since or index in _MASKS_32BIT and value >> 32:
+        if msr_rules.refusals([(index, value)], host.release):
             raise Refused(errno.ENXIO)
         held[index] = value
         _store_msrs(vcpu, held)
@@ -135,7 +128,7 @@ def _load_msrs(host: Hypervisor, domain: Domain, vcpu: Vcpu, payload: bytes) -> 
 
 def _store_msrs(vcpu: Vcpu, held: Mapping[int, int]) -> None:
     """Keep what is not zero, in the order of a save; without any there is no record."""
-    pairs = [(index, held[index]) for index in _ACCEPTED_MSRS if held.get(index)]
+    pairs = [(index, held[index]) for index in msr_rules.ACCEPTED if held.get(index)]
     vcpu.records.pop(Typecode.CPU_MSR, None)
     if pairs:
         vcpu.records[Typecode.CPU_MSR] = cpu_msr.encode(pairs)

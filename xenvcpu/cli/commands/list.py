@@ -22,12 +22,10 @@ if TYPE_CHECKING:
 
 HEADINGS = ("NAME", "ID", "VCPU", "CPU", "STATE", "TIME(S)", "INIT", "MODE", "RIP")
 _NS = 1_000_000_000
-DOM0 = 0
 
 
 def _found(host: Host, names: tuple[str, ...]) -> Iterator[tuple[Domain, tuple[VcpuState, ...]]]:
-    is_inside = host.kind == "guest" or getattr(host.libraries, "here", DOM0) != DOM0
-    if names or is_inside:
+    if names or host.is_inside:
         for name in names or (SELF,):
             domain = host.domain(name)
             yield domain, domain.vcpus()
@@ -48,7 +46,7 @@ def _row(domain: Domain, vcpu: VcpuState) -> tuple[object, ...]:
 
 
 def _as_dict(domain: Domain, vcpus: tuple[VcpuState, ...]) -> dict[str, Any]:
-    return {"domid": domain.domid, "name": domain.name, "vcpus": [vcpu.as_dict() for vcpu in vcpus]}
+    return {"domid": domain.domid, "name": domain.name, "uuid": domain.uuid, "vcpus": [vcpu.as_dict() for vcpu in vcpus]}
 
 
 @click.command("list")
