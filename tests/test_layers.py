@@ -20,7 +20,8 @@ ALLOWED: Dict[str, Set[str]] = {
     **{name: VALUES for name in VALUES},
     "_xen": set(), "libraries": CBIND | {"errors"}, "capturedlog": CBIND | {"errors"},
     "ports": VALUES | CBIND,
-    "plan": VALUES, "readback": VALUES, "execute": VALUES | {"plan", "readback", "ports"},
+    "newvcpu": VALUES, "plan": VALUES | {"newvcpu"}, "readback": VALUES,
+    "execute": VALUES | {"plan", "readback", "ports"},
     "model": VALUES | CBIND,
 }
 """What each part may import; those not listed are the api and above, and may import all."""

@@ -12,7 +12,8 @@ from xenvcpu.abi.save_stream import Typecode
 from xenvcpu.abi.vcpu_info import Runstate
 from xenvcpu.errors import DomainError, HypercallError, LastVcpuError, NoSuchVcpuError, VcpuDownError
 from xenvcpu.execute import StartReport, execute
-from xenvcpu.plan import Plan, Render, make_plan
+from xenvcpu.newvcpu import Render
+from xenvcpu.plan import Plan, make_plan
 from xenvcpu.ports.dom0 import Dom0Port
 from xenvcpu.rules.features import UNKNOWN, Features
 from xenvcpu.rules.release import Release

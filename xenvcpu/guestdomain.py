@@ -16,7 +16,7 @@ from xenvcpu.errors import (
     XenVcpuError,
 )
 from xenvcpu.execute import StartReport
-from xenvcpu.plan import Render
+from xenvcpu.newvcpu import Render
 from xenvcpu.ports.guest import GuestPort
 from xenvcpu.rules import check
 from xenvcpu.rules.features import UNKNOWN, Features

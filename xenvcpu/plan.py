@@ -3,52 +3,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any, Callable, List, Optional, Sequence, Tuple, Union
+from dataclasses import dataclass
+from typing import Any, List, Optional, Sequence, Tuple
 
-from xenvcpu import encoding
-from xenvcpu.abi import cpu_msr, cpu_record, save_stream
+from xenvcpu.abi import save_stream
 from xenvcpu.abi.domain_info import DomainInfo
-from xenvcpu.abi.layout import Image
-from xenvcpu.abi.save_stream import Record, Typecode
-from xenvcpu.context.vcpu_context import VcpuContext
-from xenvcpu.errors import DomainChangedError, NoSuchVcpuError, RefusedContextError, VcpuOnlineError
-from xenvcpu.rules import check
-from xenvcpu.rules import cpu_msr as cpu_msr_rules
+from xenvcpu.errors import DomainChangedError, NoSuchVcpuError, VcpuOnlineError
+from xenvcpu.newvcpu import NewVcpu, Render, prepare
 from xenvcpu.rules.features import UNKNOWN, Features
 from xenvcpu.rules.release import Release
-from xenvcpu.rules.verdict import Verdict
-from xenvcpu.savedstate import SavedState, with_tsc
-
-Wanted = Union[VcpuContext, Image]
-"""What a vcpu shall start with: a context, or an image of a C struct (a CPU record is taken literally)."""
-
-Render = Callable[[int], Wanted]
-"""From a vcpuid to what that vcpu shall start with."""
-
-
-@dataclass(frozen=True)
-class NewVcpu:
-    """One vcpu that will be started.
-
-    Attributes:
-        vcpuid: Its number.
-        record: The CPU record to load; its `tsc` is filled in under the pause.
-        payload: The record as bytes.
-        msrs: The payload of a CPU_MSR record, or None.
-        verdict: What the rules say.
-    """
-
-    vcpuid: int
-    record: Image
-    payload: bytes
-    msrs: Optional[bytes]
-    verdict: Verdict
-
-    def records(self, tsc: bytes) -> Tuple[Record, ...]:
-        """The save records that start this vcpu."""
-        cpu = Record(Typecode.CPU, self.vcpuid, with_tsc(self.payload, tsc))
-        return (cpu,) if self.msrs is None else (cpu, Record(Typecode.CPU_MSR, self.vcpuid, self.msrs))
+from xenvcpu.savedstate import SavedState
 
 
 @dataclass(frozen=True)
@@ -143,29 +107,5 @@ def make_plan(
             raise VcpuOnlineError(
                 f"vcpu {vcpuid} of domain {domid} is online; stop it first", domid=domid, vcpuid=vcpuid
             )
-    return Plan(domain, name, tuple(_new_vcpu(n, render(n), release, features, force) for n in sorted(set(vcpuids))))
-
-
-def _new_vcpu(vcpuid: int, wanted: Wanted, release: Release, features: Features, force: bool) -> NewVcpu:
-    record, pairs = as_record(wanted, release)
-    judged = check.check_record(record, release, features, vcpuid)
-    verdict = replace(judged, findings=cpu_msr_rules.refusals(pairs, release) + judged.findings)
-    if verdict.verdict != "accepted" and not force:
-        raise RefusedContextError(verdict, vcpuid=vcpuid)
-    return NewVcpu(vcpuid, record, record.pack(), cpu_msr.encode(pairs) if pairs else None, verdict)
-
-
-def as_record(wanted: Wanted, release: Release) -> Tuple[Image, Tuple[Tuple[int, int], ...]]:
-    """The CPU record (1032 bytes) for what is wanted, and the MSRs that go beside it.
-
-    Raises:
-        ContextError: It cannot be encoded.
-    """
-    if isinstance(wanted, VcpuContext):
-        return encoding.to_cpu_record(wanted, release), wanted.msrs
-    if wanted.layout is cpu_record.LAYOUT_46:
-        longer = cpu_record.LAYOUT.image({**wanted.values, "flags": cpu_record.FPU_INITIALISED}, wanted.rest)
-        return longer, ()
-    if wanted.layout is cpu_record.LAYOUT:
-        return wanted, ()
-    return encoding.to_cpu_record(encoding.as_context(wanted), release), ()
+    vcpus = (prepare(n, render(n), release, features, domid=domid) for n in sorted(set(vcpuids)))
+    return Plan(domain, name, tuple(vcpu if force else vcpu.accepted() for vcpu in vcpus))

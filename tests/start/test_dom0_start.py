@@ -237,3 +237,9 @@ def test_an_msr_that_no_cpu_msr_record_takes_is_refused_by_rule(web: Dom0Domain,
     with pytest.raises(HypercallError) as refused:
         web.start([1], lambda vcpuid: wanted, force=True)
     assert refused.value.errno == errno.ENXIO and libraries.host.named("web").vcpus[1].is_down
+
+
+def test_the_line_that_xen_would_print_names_the_domain(web: Dom0Domain) -> None:
+    with pytest.raises(RefusedContextError) as caught:
+        web.start([1], lambda vcpuid: context(vcpuid).replace(cr4=1 << 15))
+    assert caught.value.verdict.console == ("HVM1 restore: bad CR4 0x8000",)

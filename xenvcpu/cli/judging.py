@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 from xenvcpu.abi.layout import Image
 from xenvcpu.context.vcpu_context import VcpuContext
 from xenvcpu.contextfile.formats import FORMATS, convert, format_of
-from xenvcpu.encoding import as_context, to_cpu_record
+from xenvcpu.encoding import as_context
 from xenvcpu.errors import ContextError
-from xenvcpu.rules.check import check_context, check_record
+from xenvcpu.newvcpu import prepare
+from xenvcpu.rules.check import check_context
 from xenvcpu.rules.features import Features, Interface
 from xenvcpu.rules.release import Release
 from xenvcpu.rules.verdict import Finding, Level, Verdict
@@ -64,8 +65,7 @@ def judge(value: VcpuContext | Image, interface: Interface, release: Release, qu
     if interface is Interface.VCPUOP:
         assert isinstance(value, Image)
         return check_context(value, release, question.features, question.vcpuid)
-    record = to_cpu_record(value, release) if isinstance(value, VcpuContext) else value
-    return check_record(record, release, question.features, question.vcpuid)
+    return prepare(question.vcpuid, value, release, question.features).verdict
 
 
 def verdicts(value: VcpuContext | Image, question: Question) -> tuple[Interface, list[tuple[Release, Verdict]]]:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Optional, Tuple
 
 
@@ -85,6 +85,15 @@ class Verdict:
     def console(self) -> Tuple[str, ...]:
         """What Xen prints: the lines of the rejecting findings, without prefix."""
         return tuple(finding.console for finding in self.findings if finding.console is not None)
+
+    def naming(self, domid: Optional[int], vcpuid: Optional[int]) -> Verdict:
+        """The verdict with domain and vcpu put into Xen's console lines; `N` for what is not known."""
+        names = {"domid": "N" if domid is None else domid, "vcpuid": "N" if vcpuid is None else vcpuid}
+        findings = (
+            found if found.console is None else replace(found, console=found.console.format(**names))
+            for found in self.findings
+        )
+        return replace(self, findings=tuple(findings))
 
     def as_dict(self) -> dict[str, Any]:
         """The verdict as the command prints it with `--json`."""

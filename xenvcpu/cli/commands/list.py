@@ -46,7 +46,8 @@ def _row(domain: Domain, vcpu: VcpuState) -> tuple[object, ...]:
 
 
 def _as_dict(domain: Domain, vcpus: tuple[VcpuState, ...]) -> dict[str, Any]:
-    return {"domid": domain.domid, "name": domain.name, "uuid": domain.uuid, "vcpus": [vcpu.as_dict() for vcpu in vcpus]}
+    shown = [vcpu.as_dict() for vcpu in vcpus]
+    return {"domid": domain.domid, "name": domain.name, "uuid": domain.uuid, "vcpus": shown}
 
 
 @click.command("list")

@@ -15,7 +15,8 @@ from xenvcpu.context.vcpu_context import VcpuContext
 from xenvcpu.execute import StartReport
 from xenvcpu.guestdomain import GuestPlan
 from xenvcpu.host import open_host
-from xenvcpu.plan import Plan, as_record
+from xenvcpu.newvcpu import as_record
+from xenvcpu.plan import Plan
 from xenvcpu.rules.release import Release
 from xenvcpu.vcpustate import mode_name
 

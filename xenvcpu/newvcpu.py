@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: MIT
+"""One vcpu that dom0 is to start: its save records, and what the rules say to them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Callable, Optional, Tuple, Union
+
+from xenvcpu import encoding
+from xenvcpu.abi import cpu_msr, cpu_record
+from xenvcpu.abi.layout import Image
+from xenvcpu.abi.save_stream import Record, Typecode
+from xenvcpu.context.vcpu_context import VcpuContext
+from xenvcpu.errors import RefusedContextError
+from xenvcpu.rules import check
+from xenvcpu.rules import cpu_msr as cpu_msr_rules
+from xenvcpu.rules.features import Features
+from xenvcpu.rules.release import Release
+from xenvcpu.rules.verdict import Level, Verdict
+from xenvcpu.savedstate import with_tsc
+
+Wanted = Union[VcpuContext, Image]
+"""What a vcpu shall start with: a context, or an image of a C struct (a CPU record is taken literally)."""
+
+Render = Callable[[int], Wanted]
+"""From a vcpuid to what that vcpu shall start with."""
+
+_ORDER = tuple(Level)
+
+
+@dataclass(frozen=True)
+class NewVcpu:
+    """One vcpu that will be started.
+
+    Attributes:
+        vcpuid: Its number.
+        record: The CPU record to load; its `tsc` is filled in under the pause.
+        payload: The record as bytes.
+        msrs: The payload of a CPU_MSR record, or None.
+        verdict: What the rules say.
+    """
+
+    vcpuid: int
+    record: Image
+    payload: bytes
+    msrs: Optional[bytes]
+    verdict: Verdict
+
+    def records(self, tsc: bytes) -> Tuple[Record, ...]:
+        """The save records that start this vcpu."""
+        cpu = Record(Typecode.CPU, self.vcpuid, with_tsc(self.payload, tsc))
+        return (cpu,) if self.msrs is None else (cpu, Record(Typecode.CPU_MSR, self.vcpuid, self.msrs))
+
+    def accepted(self) -> NewVcpu:
+        """Itself.
+
+        Raises:
+            RefusedContextError: Xen would refuse it, or the domain would crash.
+        """
+        if self.verdict.verdict != "accepted":
+            raise RefusedContextError(self.verdict, vcpuid=self.vcpuid)
+        return self
+
+
+def prepare(
+    vcpuid: int, wanted: Wanted, release: Release, features: Features, *, domid: Optional[int] = None
+) -> NewVcpu:
+    """Encode and judge what a vcpu shall start with; nothing is refused yet.
+
+    Args:
+        vcpuid: The vcpu.
+        wanted: What it shall start with.
+        release: The running Xen.
+        features: What is known of the domain's CPU policy.
+        domid: The domain, where it is known: Xen's console lines name it.
+
+    Raises:
+        ContextError: It cannot be encoded.
+    """
+    record, pairs = as_record(wanted, release)
+    judged = check.check_record(record, release, features, vcpuid)
+    findings = (*judged.findings, *cpu_msr_rules.refusals(pairs, release))
+    verdict = replace(judged, findings=tuple(sorted(findings, key=lambda finding: _ORDER.index(finding.level))))
+    return NewVcpu(
+        vcpuid, record, record.pack(), cpu_msr.encode(pairs) if pairs else None, verdict.naming(domid, vcpuid)
+    )
+
+
+def as_record(wanted: Wanted, release: Release) -> Tuple[Image, Tuple[Tuple[int, int], ...]]:
+    """The CPU record (1032 bytes) for what is wanted, and the MSRs that go beside it.
+
+    Raises:
+        ContextError: It cannot be encoded.
+    """
+    if isinstance(wanted, VcpuContext):
+        return encoding.to_cpu_record(wanted, release), wanted.msrs
+    if wanted.layout is cpu_record.LAYOUT_46:
+        longer = cpu_record.LAYOUT.image({**wanted.values, "flags": cpu_record.FPU_INITIALISED}, wanted.rest)
+        return longer, ()
+    if wanted.layout is cpu_record.LAYOUT:
+        return wanted, ()
+    return encoding.to_cpu_record(encoding.as_context(wanted), release), ()
