@@ -25,6 +25,12 @@ start:
         orl $0x600, %eax                # OSFXSR, OSXMMEXCPT
         movl %eax, %cr4
 
+        # A new domain's memory is not always zero, and a stale mailbox is a request.
+        movl $MAILBOX, %edi
+        xorl %eax, %eax
+        movl $(PAGE / 4), %ecx
+        rep stosl
+
         # The hypercall page hides whether it is vmcall or vmmcall here.
         movl $0x40000000, %edi
 1:      movl %edi, %eax
