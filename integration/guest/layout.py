@@ -51,6 +51,8 @@ MB_POLL = 0x60  # struct sched_poll
 MAGIC = 0x31565854
 #: Sleep between two beats.
 BEAT_NS = 5000000
+#: Sleep of a stub between two counts: 127 of them must leave dom0 some time.
+STUB_NS = 100000000
 
 # Fields of a stub's dump page: 64 bits each unless said otherwise.
 ST_GPRS = 0x000  # rax rcx rdx rbx rsp rbp rsi rdi r8 ... r15

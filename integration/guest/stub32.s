@@ -100,7 +100,7 @@
         pause
         jmp 1b
         .else
-        # Sleeps 10 ms from the clock that the boot vcpu keeps; with no clock
+        # Sleeps from the clock that the boot vcpu keeps; with no clock
         # there, the zero means for ever.
 1:      incl ST_COUNTER(%edi)
         movl $SENTINEL_NOW, %esi
@@ -109,7 +109,7 @@
         movl %eax, %ecx
         orl %edx, %ecx
         jz 2f
-        addl $10000000, %eax
+        addl $STUB_NS, %eax
         adcl $0, %edx
 2:      movl $0, ST_POLL(%edi)
         movl $0, ST_POLL + 4(%edi)

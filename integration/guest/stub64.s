@@ -97,7 +97,7 @@
         movq (%r12), %rax
         testq %rax, %rax
         jz 6f
-        addq $10000000, %rax
+        addq $STUB_NS, %rax
 6:      movq $0, ST_POLL(%rbp)
         movq $0, ST_POLL + 8(%rbp)
         movq %rax, ST_POLL + 16(%rbp)

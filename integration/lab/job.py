@@ -43,8 +43,8 @@ class Job:
             limit: Limit in seconds.
         """
         paths = () if _names_tests(arguments) else ("integration",)
-        argv = ("python3", "-m", "pytest", "-c", "pytest.ini", "--rootdir=.", "-v", "--color=no")
-        argv += ("-p", "integration.lab.dom0.report", f"--junitxml={RESULTS}/junit.xml")
+        argv = ["python3", "-m", "pytest", "-c", "pytest.ini", "--rootdir=.", "-v", "--color=no"]
+        argv += ["-p", "integration.lab.dom0.report", f"--junitxml={RESULTS}/junit.xml"]
         return cls("pytest", (*argv, *arguments, *paths), limit)
 
     def files(self) -> Dict[str, bytes]:

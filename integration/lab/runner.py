@@ -35,6 +35,7 @@ class Outcome:
         skips: Node id and reason of each test that was skipped.
         lost: Number of hosts lost on the way.
         collected: Number of tests that pytest found.
+        running: Node id of the test that began last.
     """
 
     status: int = -1
@@ -43,6 +44,7 @@ class Outcome:
     skips: List[Tuple[str, str]] = field(default_factory=list)
     lost: int = 0
     collected: int = 0
+    running: str = ""
 
     def take(self, event: Event) -> None:
         """Counts one test."""
@@ -86,22 +88,22 @@ class Runner:
             LostHostError: Every attempt ended with a lost host.
         """
         for attempt in range(1, ATTEMPTS + 1):
+            outcome = Outcome(lost=attempt - 1)
             try:
-                outcome = self._attempt(machine, attempt)
-                outcome.lost = attempt - 1
+                self._attempt(machine, attempt, outcome)
                 return outcome
             except LostHostError as error:
                 self._keep_console(attempt)
                 self._tell(error.report())
+                self._tell(f"the last test to begin: {outcome.running or 'none'}")
                 if attempt == ATTEMPTS:
                     raise
                 self._tell("booting once more")
         raise AssertionError("unreachable")
 
-    def _attempt(self, machine: Machine, attempt: int) -> Outcome:
+    def _attempt(self, machine: Machine, attempt: int, outcome: Outcome) -> None:
         work = self._work / f"attempt-{attempt}"
         work.mkdir()
-        outcome = Outcome()
         started = time.monotonic()
         with EmulatedHost(machine, work, self._limits) as host:
             for event in host.events():
@@ -109,7 +111,6 @@ class Runner:
             self._results.mkdir(parents=True, exist_ok=True)
             host.unpack_results(self._results)
         self._keep_console(attempt)
-        return outcome
 
     def _follow(self, event: Event, outcome: Outcome, now: float) -> None:
         if event.kind == "ready":
@@ -117,6 +118,8 @@ class Runner:
         elif event.kind == "collected":
             outcome.collected = int(event.number("count"))
             self._tell(f"{outcome.collected} tests")
+        elif event.kind == "begin":
+            outcome.running = event.text("nodeid")
         elif event.kind == "test":
             outcome.take(event)
             word = _WORDS.get(event.text("outcome"), event.text("outcome"))

@@ -20,7 +20,13 @@ _REQUIREMENTS = ("pytest", "cffi", "click", "rich")
 #: Not in a Linux guest: pytest, and the lexers that rich could colour code with.
 _NOT_IN_GUEST = tuple(
     f"{TARGET}/{pattern}"
-    for pattern in ("*pytest*", "pluggy*", "iniconfig*", "pygments/lexers/[a-z]*", "*/pygments/lexers/__pycache__/[a-z]*")
+    for pattern in (
+        "*pytest*",
+        "pluggy*",
+        "iniconfig*",
+        "pygments/lexers/[a-z]*",
+        "pygments/lexers/__pycache__/[a-z]*",
+    )
 )
 _PLATFORMS = ("manylinux2014_x86_64", "manylinux_2_17_x86_64", "manylinux_2_28_x86_64")
 _LIMIT = 900.0

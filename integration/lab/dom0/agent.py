@@ -106,9 +106,9 @@ def send_results() -> int:
 def shell() -> int:
     """Runs an interactive shell on the console."""
     print("\nA dom0 of the lab; the project is in /lab/project. 'exit' ends it.\n")
-    with open("/dev/hvc0", "r+b", buffering=0) as terminal:
-        streams = {"stdin": terminal, "stdout": terminal, "stderr": terminal}
-        return subprocess.call(["setsid", "-c", "sh", "-i"], cwd=PROJECT, **streams)
+    with open("/dev/hvc0", "r+b", buffering=0) as tty:
+        argv = ["setsid", "-c", "sh", "-i"]
+        return subprocess.call(argv, cwd=PROJECT, stdin=tty, stdout=tty, stderr=tty)
 
 
 def main() -> int:

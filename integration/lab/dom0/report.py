@@ -1,13 +1,25 @@
 # SPDX-License-Identifier: MIT
 """A pytest plugin that sends each result over the status channel as it falls."""
 
-from typing import Any, Dict, List, Optional, Union
+import os
+import signal
+from typing import Any, Dict, Iterator, List, Optional, Union
 
 import pytest
 
 from integration.lab.dom0.status import Status, shorten
 
+#: Seconds that one test may take; beyond them it failed.
+LIMIT_VARIABLE = "XENVCPU_LAB_TEST_LIMIT"
+DEFAULT_LIMIT = 300
+
 _status = Status.inherited()
+
+
+class TestLimitError(Exception):
+    """A test took too long."""
+
+    __test__ = False
 
 
 def _send(event: str, **fields: object) -> None:
@@ -31,6 +43,23 @@ def pytest_collectreport(report: pytest.CollectReport) -> None:
 def pytest_runtest_logstart(nodeid: str, location: Any) -> None:
     """Tells which test begins, for the case that the host is lost in it."""
     _send("begin", nodeid=nodeid)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Bounds each test, so that one that hangs is a failed test and not a lost run."""
+    limit = int(os.environ.get(LIMIT_VARIABLE, DEFAULT_LIMIT))
+
+    def expire(number: int, frame: object) -> None:
+        signal.alarm(limit)  # its teardown is bounded as well
+        raise TestLimitError(f"{item.nodeid} took over {limit} s")
+
+    signal.signal(signal.SIGALRM, expire)
+    signal.alarm(limit)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
 
 
 class _Verdict:
