@@ -16,6 +16,7 @@ from xenvcpu.context.segment import Segment
 from xenvcpu.context.vcpu_context import VcpuContext
 from xenvcpu.errors import ContextError
 from xenvcpu.rules import effect
+from xenvcpu.rules.check import check_record
 from xenvcpu.rules.release import KNOWN, Release
 
 RELEASES = st.sampled_from(KNOWN)
@@ -123,3 +124,9 @@ def test_a_saved_preset_is_recognised(name: str) -> None:
     found = encoding.from_cpu_record(record)
     same = ("rip", "rsp", "cr0", "cr3", "cr4", "r8", "gdtr", "fs", "fpu_regs", "msrs")
     assert [getattr(context, field) for field in same] == [getattr(found, field) for field in same]
+
+
+def test_the_type_of_an_ldt_stays_as_it_was_given() -> None:
+    record = encoding.to_cpu_record(flat32(0x1000, 0x8000).replace(ldtr=Segment(0x3000, 0xFFFF, 0x82, 0x28)))
+    assert record["ldtr_arbytes"] == 0x82
+    assert check_record(record, KNOWN[-1]).verdict == "accepted"

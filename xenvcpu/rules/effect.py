@@ -44,8 +44,11 @@ FRESH = cpu_record.LAYOUT.image({
 
 
 def adjusted_ar(segment: str, ar: int, release: Release) -> int:
-    """The attribute word after Xen has set the accessed or busy bit, as check_segment sees it."""
-    if release not in _FORCES_ACCESSED:
+    """The attribute word after Xen has set the accessed or busy bit, as check_segment sees it.
+
+    VCPUOP_initialise has no LDTR, and an LDT has no such bit: there the lowest bit is another type.
+    """
+    if segment == "ldtr" or release not in _FORCES_ACCESSED:
         return ar
     is_tss = segment == "tr"
     if ar & AR_P or release not in _ONLY_IF_PRESENT or is_tss and release in _BUSY_ALWAYS:
