@@ -146,7 +146,7 @@ class Host:
                 raise HostError(f"inside a guest only its own vcpus can be driven: use `{SELF}`, not {which!r}")
             return GuestDomain(self.guest, self.guest.read_release())
         text = str(which)
-        if text.isdigit():
+        if text.isascii() and text.isdigit():
             info = self.dom0.domain(int(text))
             return Dom0Domain(self.dom0, info, self.name(info.domid))
         wanted = _as_uuid(text)

@@ -151,6 +151,11 @@ def test_the_host_may_be_named_behind_the_command(run: Run, world: str) -> None:
     assert 0 == run("list", "--host", world).code
 
 
+def test_a_digit_that_is_no_number_is_a_name(run: Run, world: str) -> None:
+    ran = run("--host", world, "list", "\u00b2")
+    assert (1, True) == (ran.code, "there is no domain" in ran.err)
+
+
 def test_names_of_domains_cannot_steer_the_terminal(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "world.json"
     run("model", "new", path, "--domain", "a\x1b[2Jb\u202e:1")
