@@ -37,6 +37,9 @@ class GuestDomain:
                 "on_poweroff": "preserve",
                 "on_reboot": "destroy",
                 "on_crash": "preserve",
+                # left to itself, Xen intercepts RDTSC on hosts whose TSC it does not
+                # trust, and an emulator may then mistake RDTSCP for RDTSC
+                "tsc_mode": "native",
                 **config,
             }
         )
