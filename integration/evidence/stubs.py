@@ -21,6 +21,7 @@ _WANTED = {
     "debug": layout.WANT_DEBUG,
     "msrs": layout.WANT_MSRS,
     "fxsave": layout.WANT_FXSAVE,
+    "tsc_aux": layout.WANT_TSC_AUX,
 }
 _GPRS = "rax rcx rdx rbx rsp rbp rsi rdi r8 r9 r10 r11 r12 r13 r14 r15".split()
 _SYSTEM = "rflags cr0 cr2 cr3 cr4 efer fs_base gs_base kernel_gs_base".split()

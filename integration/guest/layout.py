@@ -84,6 +84,7 @@ MARKER = 0x5AFE600D
 WANT_DEBUG = 1
 WANT_MSRS = 2
 WANT_FXSAVE = 4
+WANT_TSC_AUX = 8  # faults in a domain without RDTSCP, such as the lab's
 
 #: In the blobs, replaced by addresses when a stub is placed.
 SENTINEL_DUMP = 0x5E47D00D

@@ -86,6 +86,8 @@
         read_msr 0xc0000082, ST_MSRS + 32
         read_msr 0xc0000083, ST_MSRS + 40
         read_msr 0xc0000084, ST_MSRS + 48
+3:      testl $WANT_TSC_AUX, ST_WANTED(%rbp)
+        jz 3f
         read_msr 0xc0000103, ST_MSRS + 56
 3:      testl $WANT_FXSAVE, ST_WANTED(%rbp)
         jz 4f

@@ -44,7 +44,7 @@ class Machine:
         xen += f" dom0_max_vcpus=1 noreboot=0 bootscrub=0 {self.xen_options}"
         dom0 = f"{self.kernel} console=hvc0 panic=-1 rdinit=/init quiet"
         argv = [QEMU, "-accel", "tcg,thread=multi,tb-size=512"]
-        argv += ["-cpu", "qemu64,+svm,+npt,+rdrand,+rdtscp", "-smp", "1", "-m", str(self.memory)]
+        argv += ["-cpu", "qemu64,+svm,+npt,+rdrand", "-smp", "1", "-m", str(self.memory)]
         argv += ["-nodefaults", "-display", "none", "-no-reboot", "-net", "none"]
         argv += ["-kernel", str(self.xen), "-append", xen]
         argv += ["-initrd", f"{dom0},{self.initrd}"]
