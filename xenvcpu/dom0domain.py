@@ -62,11 +62,14 @@ class Dom0Domain:
         Raises:
             DomainError: Not an HVM or PVH domain.
         """
+        self._require_hvm()
+        return SavedState.parse(self._port.read_context(self.domid, self._port.context_buffer(self.domid)))
+
+    def _require_hvm(self) -> None:
         if not self.info.is_hvm:
             raise DomainError(
                 f"domain {self.domid} is a PV domain; only HVM and PVH domains have this interface", domid=self.domid
             )
-        return SavedState.parse(self._port.read_context(self.domid, self._port.context_buffer(self.domid)))
 
     def vcpus(self) -> Tuple[VcpuState, ...]:
         """Every vcpu of the domain, with its mode and instruction pointer where it is online."""
@@ -158,7 +161,9 @@ class Dom0Domain:
 
         Raises:
             LastVcpuError: No vcpu would be left online; `force` allows that.
+            DomainError: Not an HVM or PVH domain: of a PV vcpu, a reset drops its page tables too.
         """
+        self._require_hvm()
         wanted = sorted(set(vcpuids))
         for vcpuid in wanted:
             self._require(vcpuid)

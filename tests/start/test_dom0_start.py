@@ -15,11 +15,12 @@ from xenvcpu.context.segment import Segment
 from xenvcpu.context.vcpu_context import VcpuContext
 from xenvcpu.dom0domain import Dom0Domain
 from xenvcpu.errors import (
-    DomainChangedError, HypercallError, LastVcpuError, NoSuchVcpuError, RefusedContextError, StartError, VcpuDownError,
-    VcpuOnlineError,
+    DomainChangedError, DomainError, HypercallError, LastVcpuError, NoSuchVcpuError, RefusedContextError, StartError,
+    VcpuDownError, VcpuOnlineError,
 )
 from xenvcpu.host import Host
-from xenvcpu.model import worlds
+from xenvcpu.model import console, worlds
+from xenvcpu.model.domain import Kind
 from xenvcpu.model.libraries import ModelLibraries
 
 
@@ -172,6 +173,17 @@ def test_a_load_that_xen_changes_in_silence_is_put_back(
     assert vcpus_as_xen_has_them(libraries) == before
 
 
+def test_a_console_larger_than_one_read_still_gives_the_line_that_explains(
+    libraries: ModelLibraries, web: Dom0Domain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(console, "SIZE", 1 << 18)
+    for number in range(4000):
+        libraries.host.console.print(f"line {number} of a long boot")
+    with pytest.raises(HypercallError) as caught:
+        web.start([1], lambda vcpuid: context(vcpuid).replace(cr4=1 << 15), force=True)
+    assert caught.value.console[0] == "(XEN) HVM1 restore: bad CR4 0x8000"
+
+
 def test_a_pause_that_somebody_else_holds_is_left_alone(web: Dom0Domain, libraries: ModelLibraries) -> None:
     libraries.host.named("web").pause_count = 2
     web.start([1], context)
@@ -210,6 +222,20 @@ def test_the_last_vcpu_is_not_stopped_unless_forced(web: Dom0Domain) -> None:
     with pytest.raises(LastVcpuError):
         web.stop([0])
     assert web.stop([0], force=True) == (0,)
+
+
+def test_a_vcpu_of_a_pv_domain_is_not_stopped(host: Host, libraries: ModelLibraries) -> None:
+    libraries.host.named("web").kind = Kind.PV
+    with pytest.raises(DomainError, match="PV domain"):
+        host.domains()[0].stop([1], force=True)
+    assert "xc_vcpu_setcontext" not in libraries.counts
+
+
+def test_a_handle_that_cannot_tell_the_release_is_closed(libraries: ModelLibraries) -> None:
+    libraries.fail("xc_version", errno.EFAULT)
+    with Host("model", libraries) as host, pytest.raises(HypercallError):
+        host.domains()
+    assert libraries.leaks == {}
 
 
 def test_a_dry_run_touches_nothing(web: Dom0Domain, libraries: ModelLibraries) -> None:

@@ -42,7 +42,11 @@ class Dom0Port:
         self._xch: Any = self._lib.xc_interface_open(self._log.handle, self._log.handle, 0)
         if self._xch == self._ffi.NULL:
             raise cannot_open("xc_interface_open", self._ffi.errno, self._log.take())
-        self.release = self._read_release()
+        try:
+            self.release = self._read_release()
+        except BaseException:
+            self.close()
+            raise
         self._console_index = self._ffi.new("uint32_t *")
 
     def close(self) -> None:
@@ -158,10 +162,16 @@ class Dom0Port:
         )
 
     def console(self) -> str:
-        """What Xen printed on its console since the last call (or since it booted)."""
+        """What Xen printed on its console since the last call (or since it booted).
+
+        As many C calls as it takes: on a large host the console keeps more than one buffer holds.
+        """
         text = self._ffi.new("char[]", _CONSOLE_SIZE)
         length = self._ffi.new("unsigned int *", _CONSOLE_SIZE)
-        self._checked(
-            "xc_readconsolering", self._lib.xc_readconsolering(self._xch, text, length, 0, 1, self._console_index)
-        )
-        return bytes(self._ffi.buffer(text, length[0])).decode("utf-8", "replace")
+        parts = []
+        while length[0] == _CONSOLE_SIZE:
+            self._checked(
+                "xc_readconsolering", self._lib.xc_readconsolering(self._xch, text, length, 0, 1, self._console_index)
+            )
+            parts.append(bytes(self._ffi.buffer(text, length[0])))
+        return b"".join(parts).decode("utf-8", "replace")
