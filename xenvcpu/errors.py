@@ -108,17 +108,19 @@ class LastVcpuError(DomainError):
 
 
 class StartError(DomainError):
-    """A start failed after Xen was asked, and the domain was put back.
+    """A start failed after Xen was asked; the domain was put back, unless `restored` is False.
 
     Attributes:
         differences: What the read-back showed, one line each.
         restored: True when everything stands as it was found.
+        console: The lines that Xen printed on its console, where they can be read.
     """
 
     def __init__(self, message: str, *, domid: int, differences: Sequence[str] = (), restored: bool = True) -> None:
         super().__init__(message, domid=domid)
         self.differences = tuple(differences)
         self.restored = restored
+        self.console: tuple[str, ...] = ()
 
 
 class DomainChangedError(DomainError):

@@ -3,17 +3,24 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Iterator, Optional, Tuple
+from typing import Any, Iterator, List, Optional, Tuple
 
 from xenvcpu.abi.save_stream import Typecode
-from xenvcpu.errors import DomainChangedError, HypercallError, StartError, XenVcpuError
+from xenvcpu.errors import DomainChangedError, DomainError, HypercallError, StartError, XenVcpuError
 from xenvcpu.plan import Plan
 from xenvcpu.ports.dom0 import Dom0Port
 from xenvcpu.readback import differences
 from xenvcpu.savedstate import SavedState
+
+
+_WAITING = frozenset((
+    signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGTSTP, signal.SIGALRM,
+))
+"""Signals that end or stop a process; they wait for the end of a pause."""
 
 
 @dataclass(frozen=True)
@@ -42,12 +49,21 @@ class StartReport:
 
 @contextmanager
 def paused(port: Dom0Port, domid: int) -> Iterator[None]:
-    """Hold one pause on a domain; it is given back however the block ends."""
-    port.pause(domid)
+    """Hold one pause on a domain; it is given back however the block ends.
+
+    A signal in between would leave the domain paused, or half of its vcpus down: it is
+    delivered to this thread when the pause is over. Only SIGKILL and SIGSTOP cannot wait.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     try:
-        yield
+        signal.pthread_sigmask(signal.SIG_BLOCK, _WAITING)
+        port.pause(domid)
+        try:
+            yield
+        finally:
+            port.unpause(domid)
     finally:
-        port.unpause(domid)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def execute(port: Dom0Port, plan: Plan) -> StartReport:
@@ -55,8 +71,9 @@ def execute(port: Dom0Port, plan: Plan) -> StartReport:
 
     Raises:
         DomainChangedError: The domain is not what it was when it was planned; nothing was touched.
+        DomainError: The domain has shut down or crashed; nothing was touched.
         HypercallError: Xen refused; `restored` tells whether the domain is as it was found.
-        StartError: Xen took the load, but holds something else; the domain was put back.
+        StartError: Xen took the load, but holds something else, or the domain died of it; `restored` tells the rest.
     """
     domid = plan.domain.domid
     buffer = port.context_buffer(domid)
@@ -65,16 +82,32 @@ def execute(port: Dom0Port, plan: Plan) -> StartReport:
     try:
         with paused(port, domid):
             began = time.monotonic()
-            if port.domain(domid).handle != plan.domain.handle:
+            now = port.domain(domid)
+            if now.handle != plan.domain.handle:
                 raise DomainChangedError(f"domain {domid} is another domain by now", domid=domid)
+            if now.is_shutdown or now.is_dying:
+                raise DomainError(f"domain {domid} has shut down or crashed: its vcpus run no more", domid=domid)
             found = SavedState.parse(port.read_context(domid, buffer))
             stream = plan.stream(found)
             _load_or_put_back(port, plan, found, stream, buffer)
-    except HypercallError as error:
-        error.console = tuple(port.console().splitlines())
+    except (HypercallError, StartError) as error:
+        error.console = _console_lines(port)
         raise
     seconds = time.monotonic() - began
     return StartReport(domid, tuple(vcpu.vcpuid for vcpu in plan.vcpus), found.online, seconds)
+
+
+def _console_lines(port: Dom0Port) -> Tuple[str, ...]:
+    """What Xen printed meanwhile; that it cannot be read must not hide the error that it explains."""
+    try:
+        return tuple(port.console().splitlines())
+    except XenVcpuError:
+        return ()
+
+
+def _death(port: Dom0Port, domid: int) -> List[str]:
+    """Whether the domain died of the load: Xen answers 0 all the same when it cannot read the PDPTEs (trap 7)."""
+    return ["the domain has crashed"] if port.domain(domid).is_shutdown else []
 
 
 def _load_or_put_back(port: Dom0Port, plan: Plan, found: SavedState, stream: bytes, buffer: Any) -> None:
@@ -83,10 +116,10 @@ def _load_or_put_back(port: Dom0Port, plan: Plan, found: SavedState, stream: byt
         port.load_context(domid, stream)
         after = SavedState.parse(port.read_context(domid, buffer))
         new = [record for vcpu in plan.vcpus for record in vcpu.records(found.tsc) if record.typecode == Typecode.CPU]
-        wrong = differences(found, new, after)
+        wrong = _death(port, domid) + differences(found, new, after)
         if wrong:
             raise StartError(
-                f"domain {domid} was put back: Xen took the load but holds something else: {wrong[0]}", domid=domid,
+                f"Xen took the load of domain {domid}, but all is not as asked: {wrong[0]}", domid=domid,
                 differences=wrong,
             )
     except BaseException as error:
@@ -100,14 +133,18 @@ def _put_back(port: Dom0Port, plan: Plan, found: SavedState, buffer: Any) -> boo
     """Load what was found, and make every vcpu that came up meanwhile fresh again; whether that worked.
 
     A vcpu that the failed load did not reach is left alone: it may have been initialised before.
+    Which those are cannot be known when the read fails; the vcpus that ran come back even so.
     """
     domid = plan.domain.domid
+    reached = {vcpu.vcpuid for vcpu in plan.vcpus}
     try:
-        reached = SavedState.parse(port.read_context(domid, buffer)).cpu
+        reached &= SavedState.parse(port.read_context(domid, buffer)).cpu.keys()
+    except XenVcpuError:
+        pass
+    try:
         port.load_context(domid, found.restoring_stream())
-        for vcpu in plan.vcpus:
-            if vcpu.vcpuid in reached:
-                port.reset_vcpu(domid, vcpu.vcpuid)
+        for vcpuid in sorted(reached):
+            port.reset_vcpu(domid, vcpuid)
+        return not _death(port, domid)
     except XenVcpuError:
         return False
-    return True

@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import errno
+import signal
 from typing import Callable, Dict, List
 
 import pytest
 
 from xenvcpu.abi import cpu_msr
 from xenvcpu.abi.save_stream import Typecode
-from xenvcpu.context.presets import PRESETS, flat32, long64
+from xenvcpu.context.presets import PRESETS, flat32, long64, pae32
 from xenvcpu.context.segment import Segment
 from xenvcpu.context.vcpu_context import VcpuContext
 from xenvcpu.dom0domain import Dom0Domain
@@ -20,7 +21,7 @@ from xenvcpu.errors import (
 )
 from xenvcpu.host import Host
 from xenvcpu.model import console, worlds
-from xenvcpu.model.domain import Kind
+from xenvcpu.model.domain import Kind, Shutdown
 from xenvcpu.model.libraries import ModelLibraries
 
 
@@ -93,6 +94,7 @@ def test_inside_the_pause_there_are_only_read_load_and_read_back(web: Dom0Domain
     inside = names[names.index("xc_domain_pause") + 1 : names.index("xc_domain_unpause")]
     assert inside == [
         "xc_domain_getinfolist", "xc_domain_hvm_getcontext", "xc_domain_hvm_setcontext", "xc_domain_hvm_getcontext",
+        "xc_domain_getinfolist",
     ]
 
 
@@ -173,6 +175,58 @@ def test_a_load_that_xen_changes_in_silence_is_put_back(
     assert vcpus_as_xen_has_them(libraries) == before
 
 
+def test_what_ran_comes_back_even_if_nothing_can_be_read_any_more(
+    web: Dom0Domain, libraries: ModelLibraries
+) -> None:
+    before = vcpus_as_xen_has_them(libraries)
+    for after in (2, 0):
+        libraries.fail("xc_domain_hvm_getcontext", errno.ENOMEM, after)
+    with pytest.raises(HypercallError) as caught:
+        web.start([1, 2], context)
+    assert caught.value.op == "xc_domain_hvm_getcontext" and caught.value.restored is True
+    assert vcpus_as_xen_has_them(libraries) == before
+
+
+@pytest.mark.parametrize("function", ["xc_domain_pause", "xc_domain_hvm_setcontext", "xc_domain_unpause"])
+def test_an_interrupt_waits_until_the_domain_runs_again(
+    web: Dom0Domain, libraries: ModelLibraries, monkeypatch: pytest.MonkeyPatch, function: str
+) -> None:
+    real = getattr(libraries.xenctrl, function)
+
+    def interrupted(*arguments: object) -> int:
+        signal.raise_signal(signal.SIGINT)
+        result: int = real(*arguments)
+        return result
+
+    monkeypatch.setattr(libraries.xenctrl, function, interrupted)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    with pytest.raises(KeyboardInterrupt):
+        web.start([1], context)
+    assert libraries.host.named("web").pause_count == 0 and web.state().online == (0, 1)
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before
+
+
+def test_a_domain_that_dies_of_the_load_is_no_success(web: Dom0Domain, libraries: ModelLibraries) -> None:
+    with pytest.raises(StartError, match="crashed") as caught:
+        web.start([1], lambda vcpuid: pae32(0x100000, 0x8000, 0xF0000000))
+    assert libraries.host.named("web").shutdown == Shutdown.crash
+    assert caught.value.restored is False and any("crashed" in line for line in caught.value.console)
+
+
+def test_a_domain_that_xen_crashes_for_a_record_is_not_called_restored(web: Dom0Domain) -> None:
+    record = web.state().record(0).with_values(pending_event=1 << 31 | 1 << 8)
+    with pytest.raises(HypercallError) as caught:
+        web.start([1], lambda vcpuid: record, force=True)
+    assert caught.value.restored is False
+
+
+def test_a_domain_that_has_crashed_is_refused(libraries: ModelLibraries, web: Dom0Domain) -> None:
+    libraries.host.crash(libraries.host.named("web"), 0)
+    with pytest.raises(DomainError, match="run no more"):
+        web.start([1], context)
+    assert libraries.host.named("web").vcpus[1].is_down and libraries.host.named("web").pause_count == 0
+
+
 def test_a_console_larger_than_one_read_still_gives_the_line_that_explains(
     libraries: ModelLibraries, web: Dom0Domain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -182,6 +236,13 @@ def test_a_console_larger_than_one_read_still_gives_the_line_that_explains(
     with pytest.raises(HypercallError) as caught:
         web.start([1], lambda vcpuid: context(vcpuid).replace(cr4=1 << 15), force=True)
     assert caught.value.console[0] == "(XEN) HVM1 restore: bad CR4 0x8000"
+
+
+def test_a_console_that_cannot_be_read_hides_no_error(web: Dom0Domain, libraries: ModelLibraries) -> None:
+    libraries.fail("xc_readconsolering", errno.ENOMEM, 1)
+    with pytest.raises(HypercallError) as caught:
+        web.start([1], lambda vcpuid: context(vcpuid).replace(cr4=1 << 15), force=True)
+    assert caught.value.op == "xc_domain_hvm_setcontext" and caught.value.console == ()
 
 
 def test_a_pause_that_somebody_else_holds_is_left_alone(web: Dom0Domain, libraries: ModelLibraries) -> None:
