@@ -36,13 +36,15 @@ class CapturedLog:
         """
         ffi, libc, toollog = libraries.ffi, libraries.libc, libraries.xentoollog
         self._ffi, self._libc = ffi, libc
-        self._text, self._size = text, size = ffi.new("char **"), ffi.new("size_t *")
+        self._text, self._size = where = ffi.new("char **"), ffi.new("size_t *")
 
         def close(stream: Any) -> None:
+            # fclose writes to both, and a log that is dropped loses its attributes before its stream.
+            text, _ = where
             libc.fclose(stream)
             libc.free(text[0])
 
-        self._stream = self._owned(libc.open_memstream(text, size), close)
+        self._stream = self._owned(libc.open_memstream(*where), close)
         level = ffi.integer_const("XTL_INFO")
         logger = toollog.xtl_createlogger_stdiostream(
             self._stream, level, ffi.integer_const("XTL_STDIOSTREAM_HIDE_PROGRESS")

@@ -5,13 +5,16 @@ from __future__ import annotations
 
 import errno
 import gc
-from typing import Iterator
+import weakref
+from typing import Any, Iterator, cast
 
 import pytest
 
 from xenvcpu.capturedlog import CapturedLog
 from xenvcpu.errors import LibraryMissingError
 from xenvcpu.libraries import Libraries
+from xenvcpu.model import worlds
+from xenvcpu.model.libraries import ModelLibraries
 
 LIBRARIES = Libraries()
 ERROR, DEBUG = LIBRARIES.ffi.integer_const("XTL_ERROR"), LIBRARIES.ffi.integer_const("XTL_DEBUG")
@@ -79,6 +82,38 @@ def test_a_log_that_is_dropped_unclosed_is_freed(log: CapturedLog) -> None:
     gc.collect()
     write(log, "still here")
     assert log.take() == "xc: error: still here"
+
+
+class WatchingLibC:
+    """The C library, and whether what a stream writes its size to was still there when it was closed."""
+
+    def __init__(self) -> None:
+        self.was_there: list[bool] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(LIBRARIES.libc, name)
+
+    def open_memstream(self, text: Any, size: Any) -> Any:
+        self._size = weakref.ref(size)
+        return LIBRARIES.libc.open_memstream(text, size)
+
+    def fclose(self, stream: Any) -> int:
+        self.was_there.append(self._size() is not None)
+        return int(LIBRARIES.libc.fclose(stream))
+
+
+class WatchedLibraries:
+    """The model's logger, on a C library that is watched."""
+
+    def __init__(self) -> None:
+        self.ffi, self.libc, self.xentoollog = LIBRARIES.ffi, WatchingLibC(), ModelLibraries(worlds.new()).xentoollog
+
+
+def test_a_log_that_is_dropped_unclosed_is_closed_while_its_buffer_is_there() -> None:
+    libraries = WatchedLibraries()
+    CapturedLog(cast(Libraries, libraries))
+    gc.collect()
+    assert libraries.libc.was_there == [True]
 
 
 def test_what_libxenctrl_says_when_it_cannot_open_is_captured_and_not_printed(
