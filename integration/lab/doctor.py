@@ -84,7 +84,8 @@ def install(diagnosis: Diagnosis) -> None:
     Raises:
         HostCannotError: Without root or apt, or where a package does not help.
     """
-    if diagnosis.missing and (os.geteuid() != 0 or not have("apt-get")):
+    installable = os.geteuid() == 0 and have("apt-get")
+    if diagnosis.hopeless or (diagnosis.missing and not installable):
         demand(diagnosis)
     if diagnosis.packages:
         env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}

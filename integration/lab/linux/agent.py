@@ -11,9 +11,8 @@ import hashlib
 import os
 import signal
 import subprocess
-import sys
 import tty
-from typing import List
+from typing import List, Tuple
 
 CONSOLE = "/dev/hvc0"
 CHUNK = 600
@@ -45,7 +44,7 @@ class Console:
                 return words[1:]
 
 
-def run(script: bytes, limit: float) -> "tuple[int, bytes]":
+def run(script: bytes, limit: float) -> Tuple[int, bytes]:
     """Runs a shell script and returns its exit status and its output."""
     process = subprocess.Popen(
         ["sh", "-c", script.decode()],
@@ -53,7 +52,6 @@ def run(script: bytes, limit: float) -> "tuple[int, bytes]":
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         start_new_session=True,
-        cwd="/root",
     )
     try:
         output, _ = process.communicate(timeout=limit)
@@ -64,11 +62,8 @@ def run(script: bytes, limit: float) -> "tuple[int, bytes]":
         return TIMED_OUT, output
 
 
-def main() -> int:
+def serve(console: Console) -> None:
     """Serves jobs for ever."""
-    with open("/proc/sysrq-trigger", "w") as trigger:
-        trigger.write("0")  # from here on only emergencies may speak between our lines
-    console = Console()
     console.send("READY", os.getpid())
     script = b""
     while True:
@@ -85,5 +80,12 @@ def main() -> int:
             console.send("EXIT", number, status, hashlib.sha256(output).hexdigest())
 
 
+def main() -> None:
+    """Silences the kernel and serves."""
+    with open("/proc/sysrq-trigger", "w") as trigger:
+        trigger.write("0")  # from here on only emergencies may speak between our lines
+    serve(Console())
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: MIT
+"""The tiny guest assembles, and its stubs have what is patched into them."""
+
+import shutil
+import struct
+from pathlib import Path
+
+import pytest
+
+from integration.guest import build, layout
+
+SENTINELS = (
+    layout.SENTINEL_DUMP,
+    layout.SENTINEL_STACK,
+    layout.SENTINEL_NOW,
+    layout.SENTINEL_POLL,
+)
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Returns the directory of the assembled guest."""
+    if not shutil.which("as") or not shutil.which("ld"):
+        pytest.skip("no as and ld (package binutils)")
+    directory = tmp_path_factory.mktemp("guest")
+    build.assemble(directory)
+    return directory
+
+
+def test_kernel_is_a_pvh_image(image: Path) -> None:
+    """A 32-bit ELF file with Xen's PHYS32_ENTRY note, small, at its address."""
+    elf = (image / build.KERNEL).read_bytes()
+    assert elf[:6] == b"\x7fELF\x01\x01"
+    entry, program_headers = struct.unpack_from("<II", elf, 24)
+    assert entry == layout.KERNEL
+    kind, offset, address, _, size, *_ = struct.unpack_from("<6I", elf, program_headers)
+    assert (kind, address) == (1, layout.KERNEL)
+    assert size < 2048
+    note = struct.pack("<III4sI", 4, 4, 18, b"Xen\0", entry)
+    assert note in elf
+
+
+@pytest.mark.parametrize("name", sorted(build.STUBS))
+def test_stubs_carry_their_sentinels(image: Path, name: str) -> None:
+    """The dump's address stands where it is patched, whole; a quiet stub has no clock."""
+    code = (image / name).read_bytes()
+    wide = name == "stub64.bin"
+    counts = [code.count(struct.pack("<I", word) * (2 if wide else 1)) for word in SENTINELS]
+    expected = [2, 1, 0, 0] if name == "quiet32.bin" else [2, 1, 1, 1]
+    assert counts == expected
+    assert len(code) < layout.PAGE
+
+
+def test_layout_has_no_overlaps() -> None:
+    """Pages that the guest or dom0 fills do not share an address."""
+    pages = [
+        layout.KERNEL,
+        layout.MAILBOX,
+        layout.SHARED_INFO,
+        layout.ARGUMENT,
+        layout.STACK_TOP - layout.PAGE,
+        layout.HYPERCALL_PAGE,
+        *(layout.TABLES + number * layout.PAGE for number in range(9)),
+        *(layout.STUBS + number * layout.PAGE for number in range(256)),
+        *(layout.LOW_STUBS + number * layout.PAGE for number in range(2, 16)),
+    ]
+    assert len(set(pages)) == len(pages)
+    assert all(page % layout.PAGE == 0 for page in pages)
+    assert max(pages) < 64 << 20
+
+
+def test_a_missing_assembler_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Without binutils the error names the package."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(build.AssemblyError, match="package binutils"):
+        build.assemble(tmp_path / "out")

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: MIT
+"""Jobs and releases: what goes into the dom0."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from integration.lab import wheels
+from integration.lab.errors import LabError
+from integration.lab.job import Job
+from integration.lab.qemu import Machine
+from integration.lab.releases import RELEASES, find_release
+
+
+def test_all_suites_run_unless_some_are_named() -> None:
+    """The whole folder is the default; a path or node id takes its place, an option does not."""
+    assert Job.pytest((), 10).argv[-1] == "integration"
+    assert Job.pytest(("-k", "beat"), 10).argv[-3:] == ("-k", "beat", "integration")
+    assert Job.pytest(("integration/test_lab.py::test_beat",), 10).argv[-1].endswith("test_beat")
+
+
+def test_the_dom0_reads_its_job() -> None:
+    """The description is JSON with kind, command line and limit."""
+    files = Job("exec", ("xl", "list"), 5.0).files()
+    assert json.loads(files["lab/job.json"]) == {"kind": "exec", "argv": ["xl", "list"], "limit": 5.0}
+
+
+def test_releases_are_one_table() -> None:
+    """Every row has packages and a SONAME of its own version; an unknown one is named with the known."""
+    for name, release in RELEASES.items():
+        assert name.startswith(release.xen)
+        assert release.soname == f"libxenctrl.so.{release.xen}"
+        assert f"xen-utils-{release.xen}" in release.packages
+        assert release.hypervisor in release.packages
+    with pytest.raises(LabError, match="4.17"):
+        find_release("3.4")
+
+
+def test_requirements_obey_constraints() -> None:
+    """A limited package stands once, limited; an old Python gets a TOML reader."""
+    old = wheels.requirements(find_release("4.14"))
+    assert "click<8.2" in old and "click" not in old and "pycparser<3" in old
+    assert "tomli" in old
+    assert wheels.requirements(find_release("4.17")) == ["pytest", "cffi", "click", "rich"]
+
+
+def test_one_processor_and_no_kvm() -> None:
+    """The settings that keep guests from being lost are on the command line."""
+    argv = Machine(Path("x"), Path("k"), Path("i")).command()
+    assert argv[argv.index("-smp") + 1] == "1"
+    assert argv[argv.index("-accel") + 1].startswith("tcg")
+    assert "+svm,+npt,+rdrand" in argv[argv.index("-cpu") + 1]
+    assert "dom0_max_vcpus=1" in argv[argv.index("-append") + 1]
