@@ -145,6 +145,23 @@ def test_a_full_disk_is_said_and_exits_1(arguments: list[str]) -> None:
     assert (1, "xenvcpu: No space left on device\n") == (ran.returncode, ran.stderr)
 
 
+@pytest.mark.parametrize(
+    ("redirection", "arguments", "expected"),
+    [
+        (">&-", "preset", (0, "")),
+        (">&-", "encode preset:flat32 --as cpu_record", (0, "")),
+        ("<&-", "check - --jsonl", (0, "")),
+        ("<&-", "decode - --as cpu_record", (1, "xenvcpu: a CPU record is 1032 bytes (1024 in Xen 4.6), got 0\n")),
+        ("2>&-", "check nothing.toml", (1, "")),
+    ],
+)
+def test_a_closed_standard_stream_is_as_the_null_device(
+    redirection: str, arguments: str, expected: tuple[int, str]
+) -> None:
+    ran = finished(["sh", "-c", f'"$0" -m xenvcpu {arguments} {redirection}', sys.executable], capture_output=True)
+    assert expected == (ran.returncode, ran.stderr)
+
+
 def test_a_file_that_cannot_be_written_is_said(run: Run) -> None:
     command = ("encode", "preset:flat32", "--as", "cpu_record", "-o", "/nowhere/x")
     assert (1, "xenvcpu: /nowhere/x: No such file or directory\n") == run(*command)[:3:2]

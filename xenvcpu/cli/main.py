@@ -14,6 +14,7 @@ PROGRAM = "xenvcpu"
 
 def main() -> None:
     """Run the command line, and exit with its code."""
+    _open_closed()
     try:
         for stream in (sys.stdout, sys.stderr):
             # A name that the terminal's encoding lacks must not end the program.
@@ -36,6 +37,17 @@ def main() -> None:
         sys.exit(1)
     finally:
         _flush()
+
+
+def _open_closed() -> None:
+    """A standard stream that the caller has closed reads as empty and swallows what is written.
+
+    Otherwise the first file that is opened would take its place.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            # They are opened in this order, so that each gets the lowest number that is free: its own.
+            setattr(sys, name, open(os.devnull, mode))
 
 
 def _flush() -> None:
