@@ -126,7 +126,12 @@ def hint(name: str, mode: Mode) -> str:
         if name in known:
             twin = next(key for key, meaning in here.items() if meaning == _rebits(known[name], meaning.bits))
             return f'the key in this mode is {twin}; for {name} say mode = "{other}"'
-    close = spelled_in(name, here) or nearest(name, [*here, *CONTROL, FPU, MSRS])
+    lower = name.lower()
+    if lower in cpu_record.SEGMENTS or lower in TABLES:
+        parts = [key for key in here if key.startswith(f"{lower}_")]
+        return f"each part has its own key: {', '.join(parts)}"
+    known_names = [*here, *CONTROL, FPU, MSRS]
+    close = spelled_in(lower, here) or (lower if lower in known_names else nearest(lower, known_names))
     return f"did you mean {close}?" if close else "`xenvcpu preset flat32` and `long64` show the keys"
 
 
