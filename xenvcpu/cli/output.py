@@ -12,6 +12,12 @@ import click
 
 from xenvcpu.contextfile.template import SCHEMA
 
+_GAP = 2
+"""The spaces between two columns of a table."""
+
+_PROSE = 16
+"""The least width that a column of sentences can be read in."""
+
 
 def plain(text: object) -> str:
     """Text that a terminal may see: what is not printable is escaped.
@@ -38,11 +44,11 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> No
     if not (sys.stdout.isatty() and _draw(headings, cells)):
         widths = [max(map(len, column)) for column in zip(headings, *cells)]
         for row in (headings, *cells):
-            click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
+            click.echo((" " * _GAP).join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
 
 
 def _draw(headings: Sequence[str], cells: Sequence[Sequence[str]]) -> bool:
-    """Draw with rich; False where it is not installed."""
+    """Draw with rich; False where it is not installed, or the terminal is too narrow."""
     try:
         from rich.box import SIMPLE_HEAD
         from rich.console import Console
@@ -50,8 +56,17 @@ def _draw(headings: Sequence[str], cells: Sequence[Sequence[str]]) -> bool:
         from rich.text import Text
     except ImportError:
         return False
-    drawn = Table(*headings, box=SIMPLE_HEAD)
+    columns = list(zip(headings, *cells))
+    console = Console()
+    # A number, a name or a UUID stays whole; only columns of sentences are wrapped.
+    is_prose = [any(" " in cell for cell in column[1:]) for column in columns]
+    least = sum(_PROSE if prose else max(map(len, column)) for prose, column in zip(is_prose, columns))
+    if least + _GAP * len(columns) > console.width:
+        return False
+    drawn = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, _GAP - 1, 0, 0))
+    for heading, prose in zip(headings, is_prose):
+        drawn.add_column(heading, no_wrap=not prose, overflow="fold")
     for row in cells:
         drawn.add_row(*map(Text, row))
-    Console().print(drawn)
+    console.print(drawn)
     return True

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from collections.abc import Iterator
 
 import click
@@ -10,12 +12,15 @@ import click
 from xenvcpu.abi.cpu_record import GENERAL, SEGMENTS
 from xenvcpu.abi.layout import Image
 from xenvcpu.cli.options import Session, global_options, pass_session
-from xenvcpu.cli.output import print_json, say
+from xenvcpu.cli.output import plain, print_json, say
 from xenvcpu.contextfile import as_mapping, hexed
 from xenvcpu.host import open_host
 from xenvcpu.vcpustate import mode_name
 
 _WIDTH = 104
+"""Four registers a line; a narrower terminal gets fewer."""
+
+_DIGITS, _GAP = 16, 2
 _GROUPS = (
     (*GENERAL, "rip", "rflags"), ("cr0", "cr2", "cr3", "cr4"), ("dr0", "dr1", "dr2", "dr3", "dr6", "dr7"),
     ("msr_efer", "shadow_gs", "tsc", "msr_tsc_aux", "msr_star", "msr_lstar", "msr_cstar", "msr_syscall_mask"),
@@ -23,11 +28,11 @@ _GROUPS = (
 )
 
 
-def _registers(record: Image) -> Iterator[str]:
+def _registers(record: Image, width: int) -> Iterator[str]:
     for group in _GROUPS:
         names = [name for name in group if name in record.values]
         wide = max(map(len, names))
-        count = _WIDTH // (wide + 19)
+        count = max(1, (width + _GAP) // (wide + _DIGITS + 1 + _GAP))
         for start in range(0, len(names), count):
             row = names[start : start + count]
             yield "  ".join(f"{name:<{wide}} {record[name]:0{2 * record.layout.fields[name].size}x}" for name in row)
@@ -61,4 +66,5 @@ def command(session: Session, domain: str, vcpu: int) -> None:
     if session.json:
         print_json({"description": title, **hexed(as_mapping(record))})
     else:
-        say("\n".join([title, "", *_registers(record), *_segments(record)]))
+        width = min(_WIDTH, shutil.get_terminal_size().columns) if sys.stdout.isatty() else _WIDTH
+        say("\n".join([plain(title), "", *_registers(record, width), *_segments(record)]))
