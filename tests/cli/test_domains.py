@@ -163,6 +163,23 @@ def test_names_of_domains_cannot_steer_the_terminal(run: Run, tmp_path: Path) ->
     assert (False, False, True) == ("\x1b" in ran.out, "\u202e" in ran.out, r"a\x1b[2Jb\u202e" in ran.out)
 
 
+def test_the_name_of_a_domain_cannot_add_a_line(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "world.json"
+    run("model", "new", path, "--domain", "a\nb:2")
+    host = f"model:{path}"
+    start = run("--host", host, "start", "1", "1", "preset:flat32").out
+    show = run("--host", host, "show", "1", "1").out
+    stop = run("--host", host, "stop", "1", "1").out
+    assert [r"vcpu 1 of a\nb: started, flat32 at 0x0", r"vcpu 1 of a\nb (1), flat32", r"vcpu 1 of a\nb: stopped"] == [
+        text.split("\n", 1)[0] for text in (start, show, stop)
+    ]
+
+
+def test_what_went_on_is_counted(run: Run, world: str) -> None:
+    assert "\nvcpu 0 went on" in run("--host", world, "start", "web", "1", "preset:flat32").out
+    assert "\nvcpus 0-1 went on" in run("--host", world, "start", "web", "2", "preset:flat32").out
+
+
 def test_doctor_says_what_is_there(run: Run, world: str) -> None:
     checks = {check["name"]: check["status"] for check in run("--host", world, "doctor", "--json").json["checks"]}
     assert ("ok", "ok") == (checks["libxenctrl"], checks["xen"])

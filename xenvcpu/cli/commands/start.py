@@ -10,7 +10,7 @@ import click
 from xenvcpu.abi.layout import Image
 from xenvcpu.cli import contexts, vcpus
 from xenvcpu.cli.options import Session, feature_options, global_options, pass_session, setting_option
-from xenvcpu.cli.output import print_json, say
+from xenvcpu.cli.output import plain, print_json, say
 from xenvcpu.context.vcpu_context import VcpuContext
 from xenvcpu.execute import StartReport
 from xenvcpu.guestdomain import GuestPlan
@@ -42,7 +42,7 @@ def _say_report(session: Session, name: str, report: StartReport, starts: Mappin
     for vcpuid in report.vcpuids:
         say(f"vcpu {vcpuid} of {name}: started, {starts[vcpuid]}")
     if report.pause_seconds is not None:
-        kept = f"vcpu {vcpus.show(report.kept)} went on; " if report.kept else ""
+        kept = f"vcpu{'s' * (len(report.kept) > 1)} {vcpus.show(report.kept)} went on; " if report.kept else ""
         say(f"{kept}the domain was paused for {report.pause_seconds * 1000:.1f} ms")
 
 
@@ -70,7 +70,7 @@ def command(
     with open_host(session.host) as host:
         found = host.domain(domain)
         vcpuids = found.down_vcpus() if which is None else which
-        name = found.name or f"domain {found.domid}"
+        name = plain(found.name or f"domain {found.domid}")
         if not vcpuids:
             if session.json:
                 print_json({"domid": found.domid, "started": []})

@@ -7,7 +7,7 @@ import click
 
 from xenvcpu.cli import vcpus
 from xenvcpu.cli.options import Session, global_options, pass_session
-from xenvcpu.cli.output import print_json, say
+from xenvcpu.cli.output import plain, print_json, say
 from xenvcpu.host import open_host
 
 
@@ -27,7 +27,7 @@ def command(session: Session, domain: str, which: tuple[int, ...] | None, force:
         found = host.domain(domain)
         vcpuids = [vcpu.vcpuid for vcpu in found.vcpus() if vcpu.is_online] if which is None else which
         stopped = found.stop(vcpuids, force=force)
-    name = found.name or f"domain {found.domid}"
+    name = plain(found.name or f"domain {found.domid}")
     if session.json:
         print_json({"domid": found.domid, "name": found.name, "stopped": list(stopped)})
         return
