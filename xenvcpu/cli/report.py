@@ -77,7 +77,7 @@ def _details(error: XenVcpuError) -> Iterator[str]:
         first, *others = error.verdict.findings
         if first.console:
             yield f"Xen would print: {first.console}"
-        yield from finding_lines(Verdict(tuple(others), error.verdict.depends_on))
+        yield from finding_lines(Verdict(tuple(others), error.verdict.depends_on), is_first=False)
     yield from (f"Xen said: {line}" for line in getattr(error, "console", ()))
     yield from getattr(error, "differences", ())[1:]
     restored = getattr(error, "restored", None)
@@ -85,13 +85,19 @@ def _details(error: XenVcpuError) -> Iterator[str]:
         yield _RESTORED[restored]
 
 
-def finding_lines(verdict: Verdict) -> Iterator[str]:
-    """The findings of a verdict as text."""
+def finding_lines(verdict: Verdict, *, is_first: bool = True) -> Iterator[str]:
+    """The findings of a verdict as text; Xen stops at its first refusal, and prints no other.
+
+    Args:
+        verdict: The findings.
+        is_first: Whether they begin with the first.
+    """
     for finding in verdict.findings:
         source = f" ({finding.source})" if finding.source else ""
         yield f"{finding.level.value} {finding.rule}: {finding.message}{source}"
-        if finding.console:
+        if finding.console and is_first:
             yield f"  Xen would print: {finding.console}"
+            is_first = False
     if verdict.depends_on:
         options = ", ".join("--" + name.replace("_", "-") for name in verdict.depends_on)
         yield f"not known, and assumed: what {options} would give"
