@@ -32,6 +32,18 @@ def test_a_bad_context_exits_3_with_the_rule_and_the_field(run: Run) -> None:
     assert ("cs_ar", "0xc93", "rejected") == tuple(said["findings"][0][key] for key in ("field", "value", "level"))
 
 
+def test_xen_prints_for_its_first_refusal_only(run: Run) -> None:
+    settings = ("--set", "cs_ar=0", "--set", "ss_ar=0")
+    out = run("check", "preset:flat32", *settings).out
+    assert (2, 1) == (out.count("rejected null-segment"), out.count("Xen would print"))
+    err = run("--host", "model:pvh", "start", "web", "1", "preset:flat32", *settings).err
+    assert err.count("Xen would print") <= 1
+
+
+def test_a_vcpu_that_no_xen_has_is_a_usage_error(run: Run) -> None:
+    assert (0, 2) == tuple(run("check", "preset:flat32", "--vcpu", number).code for number in (8191, 8192))
+
+
 def test_a_fatal_context_exits_3(run: Run) -> None:
     ran = run(*GOOD, "--set", "efer=0x400", "--json")
     assert (3, True) == (ran.code, ran.json["verdict"] in ("rejected", "fatal"))

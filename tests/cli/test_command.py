@@ -69,6 +69,25 @@ def test_a_wrong_command_line_exits_2(run: Run) -> None:
     assert [2, 2, 2] == [run("nonsense").code, run("check").code, run("encode", "x", "--as", "y").code]
 
 
+@pytest.mark.parametrize(("wrong", "words"), [("strat", "Did you mean 'start'?"), ("xyz", "No such command 'xyz'.")])
+def test_a_command_that_is_misspelt_is_told_the_right_name(run: Run, wrong: str, words: str) -> None:
+    ran = run(wrong, "web")
+    assert (2, True) == (ran.code, ran.err.endswith(f"{words}\n"))
+
+
+@pytest.mark.parametrize("line", ["check ", "start web 1 ", "encode ", "decode ", "model show "])
+def test_a_shell_completes_files(line: str) -> None:
+    words = f"xenvcpu {line}ap"
+    environment = {
+        **ENVIRONMENT, "_XENVCPU_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))
+    }
+    assert "file,ap\n" == finished(COMMAND, env=environment, capture_output=True).stdout
+
+
+def test_the_commands_of_a_group_are_described_in_whole_sentences(run: Run) -> None:
+    assert "..." not in run("model", "--help").out.partition("Commands:")[2]
+
+
 def test_every_error_has_the_exit_code_of_its_kind() -> None:
     cases: dict[Exit, list[errors.XenVcpuError]] = {
         Exit.FAILED: [

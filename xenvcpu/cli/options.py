@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Callable, TypeVar
 
 import click
 
+from xenvcpu.cli.vcpus import LARGEST
+
 # The rules are imported when an option needs them: `--help` does not.
 if TYPE_CHECKING:
     from xenvcpu.rules.features import Features
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 NEWEST = "newest"
-HOST_HELP = "Where to work: auto, dom0, guest, model:NAME or model:FILE."
+HOST_HELP = "Where to work: auto, dom0, guest, model:NAME or model:FILE; with @DOMAIN behind it, inside that guest."
 
 
 class Session:
@@ -71,6 +73,13 @@ def global_options(function: F) -> F:
     return function
 
 
+def complete_file(context: click.Context, argument: click.Parameter, incomplete: str) -> list[Any]:
+    """What a shell completes a file with: the names of files."""
+    from click.shell_completion import CompletionItem
+
+    return [CompletionItem(incomplete, type="file")]
+
+
 def integer(text: str) -> int:
     """An integer in any base: `0x20`, `0b11`, `48`.
 
@@ -119,6 +128,12 @@ def _settings(context: click.Context, option: click.Parameter, texts: tuple[str,
 setting_option = click.option(
     "--set", "settings", callback=_settings, multiple=True, metavar="KEY=VALUE",
     help="Give a key of the context anew, under the same checks. Repeatable.",
+)
+
+
+vcpu_option = click.option(
+    "--vcpu", default=1, show_default=True, metavar="N", type=click.IntRange(0, LARGEST),
+    help="Which vcpu it is for.",
 )
 
 

@@ -10,7 +10,8 @@ from xenvcpu.cli import contexts, judging
 from xenvcpu.cli.exits import Exit
 from xenvcpu.cli.judging import Question
 from xenvcpu.cli.options import (
-    NEWEST, Session, feature_options, global_options, pass_session, releases, setting_option,
+    NEWEST, Session, complete_file, feature_options, global_options, pass_session, releases, setting_option,
+    vcpu_option,
 )
 from xenvcpu.cli.output import print_json, print_table, say
 from xenvcpu.cli.report import finding_lines
@@ -47,7 +48,7 @@ def _judge_file(session: Session, context: str, settings: Mapping[str, str], que
 
 
 @click.command("check")
-@click.argument("context")
+@click.argument("context", shell_complete=complete_file)
 @click.option("--jsonl", is_flag=True, help="CONTEXT is `-`: one JSON object a line in, one verdict a line out.")
 @click.option(
     "--xen", "judges", callback=releases, default=NEWEST, show_default=True, metavar="RELEASE",
@@ -57,7 +58,7 @@ def _judge_file(session: Session, context: str, settings: Mapping[str, str], que
     "--interface", type=click.Choice([interface.value for interface in Interface]),
     help="Who starts it: the guest (vcpuop) or dom0 (domctl).  [default: vcpuop where that can carry it]",
 )
-@click.option("--vcpu", default=1, show_default=True, metavar="N", type=click.IntRange(0), help="Which vcpu it is for.")
+@vcpu_option
 @setting_option
 @feature_options
 @global_options

@@ -9,7 +9,7 @@ import click
 
 from xenvcpu.abi import save_stream
 from xenvcpu.cli.commands.encode import FORMAT_NAMES, STREAM_LIMIT
-from xenvcpu.cli.options import Session, global_options, pass_session
+from xenvcpu.cli.options import Session, complete_file, global_options, pass_session
 from xenvcpu.contextfile import FORMATS, as_mapping, stream
 from xenvcpu.contextfile.source import STDIN
 from xenvcpu.contextfile.writing import written
@@ -28,7 +28,7 @@ def _read(file: str) -> bytes:
 
 
 @click.command("decode")
-@click.argument("file")
+@click.argument("file", shell_complete=complete_file)
 @click.option("--as", "form", type=click.Choice(FORMAT_NAMES), required=True, help="The C struct that the bytes are.")
 @global_options
 @pass_session

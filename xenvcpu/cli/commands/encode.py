@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from xenvcpu.cli import contexts
-from xenvcpu.cli.options import Session, global_options, pass_session, setting_option
+from xenvcpu.cli.options import Session, complete_file, global_options, pass_session, setting_option, vcpu_option
 from xenvcpu.cli.output import print_json, say
 from xenvcpu.contextfile import FORMATS, convert, source, stream
 from xenvcpu.contextfile.source import STDIN
@@ -35,10 +35,10 @@ def _bytes(context: str, form: str, settings: Mapping[str, str], vcpu: int) -> b
 
 
 @click.command("encode")
-@click.argument("context")
+@click.argument("context", shell_complete=complete_file)
 @click.option("--as", "form", type=click.Choice(FORMAT_NAMES), required=True, help="The C struct to write.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False), help="Where to; else stdout, in hex on a terminal.")
-@click.option("--vcpu", default=1, show_default=True, metavar="N", type=click.IntRange(0), help="Which vcpu it is for.")
+@vcpu_option
 @setting_option
 @global_options
 @pass_session

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from xenvcpu.cli.options import Session, global_options, one_release, pass_session
+from xenvcpu.cli.options import Session, complete_file, global_options, one_release, pass_session
 from xenvcpu.cli.output import print_json, print_table, say
 from xenvcpu.model import worldfile, worlds
 from xenvcpu.model.domain import Domain
@@ -59,7 +59,7 @@ def command() -> None:
     """
 
 
-@command.command("new")
+@command.command("new", short_help="Make a world: a host with some domains.")
 @click.argument("file", type=click.Path(dir_okay=False))
 @click.option(
     "--domain", "domains", callback=_domains, multiple=True, metavar="NAME:VCPUS", help="A PVH domain. Repeatable.",
@@ -91,8 +91,8 @@ def new(
         say(f"{file}: Xen {host.release} with {names}; use it with --host model:{file}")
 
 
-@command.command("show")
-@click.argument("file")
+@command.command("show", short_help="Show a world: its domains and Xen's console.")
+@click.argument("file", shell_complete=complete_file)
 @global_options
 @pass_session
 def show(session: Session, file: str) -> None:

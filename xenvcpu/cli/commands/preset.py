@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import click
 
-from xenvcpu.cli.options import Session, global_options, pass_session, setting_option
+from xenvcpu.cli.options import Session, global_options, pass_session, setting_option, vcpu_option
 from xenvcpu.cli.output import print_json, print_table
 from xenvcpu.context.presets import PRESETS
 from xenvcpu.contextfile import dump, from_mapping
@@ -22,7 +22,7 @@ def _about(name: str) -> str:
 @click.command("preset")
 @click.argument("name", required=False, type=click.Choice(list(PRESETS)))
 @setting_option
-@click.option("--vcpu", default=1, show_default=True, metavar="N", type=click.IntRange(0), help="Which vcpu it is for.")
+@vcpu_option
 @global_options
 @pass_session
 def command(session: Session, name: str | None, settings: Mapping[str, str], vcpu: int) -> None:

@@ -9,7 +9,7 @@ import click
 
 from xenvcpu.abi.layout import Image
 from xenvcpu.cli import contexts, vcpus
-from xenvcpu.cli.options import Session, feature_options, global_options, pass_session, setting_option
+from xenvcpu.cli.options import Session, complete_file, feature_options, global_options, pass_session, setting_option
 from xenvcpu.cli.output import plain, print_json, say
 from xenvcpu.context.vcpu_context import VcpuContext
 from xenvcpu.execute import StartReport
@@ -49,7 +49,7 @@ def _say_report(session: Session, name: str, report: StartReport, starts: Mappin
 @click.command("start")
 @click.argument("domain")
 @click.argument("which", metavar="VCPUS", callback=vcpus.parse)
-@click.argument("context")
+@click.argument("context", shell_complete=complete_file)
 @setting_option
 @click.option("--dry-run", is_flag=True, help="Print the plan and touch nothing.")
 @click.option("--force", is_flag=True, help="Load although a rule or a lint refuses: let Xen judge.")
