@@ -38,11 +38,11 @@ _UNARY: Mapping[type, Callable[[int], int]] = {
 }
 
 
-def _error(text: str, problem: str) -> ContextError:
+def _error(text: str, problem: str, remedy: str = "") -> ContextError:
     shown = text if len(text) <= MAX_LENGTH else text[:MAX_LENGTH] + "..."
     return ContextError(
         f"{shown!r} {problem}", value=shown, rule="expression",
-        remedy=f"an expression has integers, {VARIABLE}, + - * // % << >> & | ^ ~ and parentheses",
+        remedy=remedy or f"an expression has integers, {VARIABLE}, + - * // % << >> & | ^ ~ and parentheses",
     )
 
 
@@ -77,14 +77,14 @@ class Expression:
             assert isinstance(node, ast.BinOp)
             result = self._binary(node.op, self._value(node.left, vcpuid), self._value(node.right, vcpuid))
         if abs(result) >> MAX_BITS:
-            raise _error(self.text, f"goes beyond {MAX_BITS} bits")
+            raise _error(self.text, f"goes beyond {MAX_BITS} bits", "no step of it may")
         return result
 
     def _binary(self, op: ast.operator, left: int, right: int) -> int:
         if isinstance(op, (ast.LShift, ast.RShift)) and not 0 <= right <= MAX_BITS:
-            raise _error(self.text, f"shifts by {right}")
+            raise _error(self.text, f"shifts by {right}", f"give 0 to {MAX_BITS}")
         if isinstance(op, (ast.FloorDiv, ast.Mod)) and right == 0:
-            raise _error(self.text, "divides by zero")
+            raise _error(self.text, "divides by zero", "give another divisor")
         return _BINARY[type(op)](left, right)
 
 
