@@ -59,7 +59,8 @@ def test_a_value_that_is_neither_integer_nor_string_is_refused(given_value: obje
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("vcpuid // 0", "divides by zero"), ("vcpuid % 0", "divides by zero"), ("1 << 129", "shifts by 129: give 0 to 128"),
+        ("vcpuid // 0", "divides by zero"), ("vcpuid % 0", "divides by zero"),
+        ("1 << 129", "shifts by 129: give 0 to 128"),
         ("1 >> -1", "shifts by"), ("0x10000000000000000 * 0x10000000000000000", "beyond 128 bits"),
         ("1" * 201, "longer than"),
     ],
