@@ -12,6 +12,7 @@ from xenvcpu.abi.save_stream import Typecode
 from xenvcpu.abi.vcpu_info import Runstate
 from xenvcpu.errors import DomainError, HypercallError, LastVcpuError, NoSuchVcpuError, VcpuDownError
 from xenvcpu.execute import StartReport, execute
+from xenvcpu.lock import Lock, no_lock
 from xenvcpu.newvcpu import Render
 from xenvcpu.plan import Plan, make_plan
 from xenvcpu.ports.dom0 import Dom0Port
@@ -33,8 +34,9 @@ class Dom0Domain:
 
     interface = "domctl"
 
-    def __init__(self, port: Dom0Port, info: DomainInfo, name: Optional[str]) -> None:
+    def __init__(self, port: Dom0Port, info: DomainInfo, name: Optional[str], lock: Lock = no_lock) -> None:
         self._port = port
+        self._lock = lock
         self.info = info
         self.name = name
 
@@ -63,7 +65,9 @@ class Dom0Domain:
             DomainError: Not an HVM or PVH domain.
         """
         self._require_hvm()
-        return SavedState.parse(self._port.read_context(self.domid, self._port.context_buffer(self.domid)))
+        return SavedState.parse(
+            self._port.read_context(self.domid, self._port.context_buffer(self.domid)), self.release
+        )
 
     def _require_hvm(self) -> None:
         if not self.info.is_hvm:
@@ -147,11 +151,12 @@ class Dom0Domain:
             StartError: Xen holds something else than was loaded; the domain was put back.
         """
         plan = make_plan(self.info, self.name, vcpuids, render, self.release, features=features, force=force)
-        return execute(self._port, plan)
+        return self.execute(plan)
 
     def execute(self, plan: Plan) -> StartReport:
         """Carry out a plan that was made before."""
-        return execute(self._port, plan)
+        with self._lock(self.info.handle):
+            return execute(self._port, plan)
 
     def stop(self, vcpuids: Sequence[int], *, force: bool = False) -> Tuple[int, ...]:
         """Take vcpus away: down and uninitialised (XEN_DOMCTL_setvcpucontext with no context).
@@ -167,12 +172,13 @@ class Dom0Domain:
         wanted = sorted(set(vcpuids))
         for vcpuid in wanted:
             self._require(vcpuid)
-        online: List[int] = [n for n in range(self.info.vcpu_count) if self._port.vcpu(self.domid, n)["online"]]
-        if online and not set(online) - set(wanted) and not force:
-            raise LastVcpuError(
-                f"domain {self.domid} would be left without a running vcpu; destroy it, or use --force",
-                domid=self.domid,
-            )
-        for vcpuid in wanted:
-            self._port.reset_vcpu(self.domid, vcpuid)
+        with self._lock(self.info.handle):
+            online: List[int] = [n for n in range(self.info.vcpu_count) if self._port.vcpu(self.domid, n)["online"]]
+            if online and not set(online) - set(wanted) and not force:
+                raise LastVcpuError(
+                    f"domain {self.domid} would be left without a running vcpu; destroy it, or use --force",
+                    domid=self.domid,
+                )
+            for vcpuid in wanted:
+                self._port.reset_vcpu(self.domid, vcpuid)
         return tuple(vcpuid for vcpuid in wanted if vcpuid in online)

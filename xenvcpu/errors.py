@@ -127,6 +127,14 @@ class DomainChangedError(DomainError):
     """A domain, or one of its vcpus, is not what it was when the start was planned; nothing was touched."""
 
 
+class DomainBusyError(DomainError):
+    """Another process is starting or stopping vcpus of the domain."""
+
+
+class PatLostError(DomainError):
+    """The start would change memory types of a running vcpu for good; nothing was touched."""
+
+
 class HostError(XenVcpuError):
     """This host cannot do what was asked: no library, no privilege, or a restriction."""
 

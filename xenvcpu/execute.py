@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Iterator, List, Optional, Tuple
 
@@ -60,10 +61,25 @@ def paused(port: Dom0Port, domid: int) -> Iterator[None]:
         port.pause(domid)
         try:
             yield
-        finally:
-            port.unpause(domid)
+        except BaseException:
+            with suppress(XenVcpuError):  # what went wrong before says more
+                port.unpause(domid)
+            raise
+        _unpause(port, domid)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _unpause(port: Dom0Port, domid: int) -> None:
+    try:
+        port.unpause(domid)
+    except HypercallError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        raise DomainChangedError(
+            f"domain {domid} was unpaused by somebody else meanwhile: its vcpus may have run on between the read and"
+            " the load, and have been set back", domid=domid,
+        ) from error
 
 
 def execute(port: Dom0Port, plan: Plan) -> StartReport:
@@ -87,13 +103,14 @@ def execute(port: Dom0Port, plan: Plan) -> StartReport:
                 raise DomainChangedError(f"domain {domid} is another domain by now", domid=domid)
             if now.is_shutdown or now.is_dying:
                 raise DomainError(f"domain {domid} has shut down or crashed: its vcpus run no more", domid=domid)
-            found = SavedState.parse(port.read_context(domid, buffer))
+            found = SavedState.parse(port.read_context(domid, buffer), port.release)
             stream = plan.stream(found)
             _load_or_put_back(port, plan, found, stream, buffer)
+        seconds = time.monotonic() - began
+        _require_alive(port, domid)
     except (HypercallError, StartError) as error:
         error.console = _console_lines(port)
         raise
-    seconds = time.monotonic() - began
     return StartReport(domid, tuple(vcpu.vcpuid for vcpu in plan.vcpus), found.online, seconds)
 
 
@@ -110,11 +127,23 @@ def _death(port: Dom0Port, domid: int) -> List[str]:
     return ["the domain has crashed"] if port.domain(domid).is_shutdown else []
 
 
+def _require_alive(port: Dom0Port, domid: int) -> None:
+    """A state that the processor refuses to enter shows only when its vcpu runs."""
+    died: List[str] = []
+    with suppress(XenVcpuError):  # a look that fails undoes no start
+        died = _death(port, domid)
+    if died:
+        raise StartError(
+            f"{died[0]}: the processor did not take the new state of a vcpu of domain {domid}", domid=domid,
+            differences=died, restored=False,
+        )
+
+
 def _load_or_put_back(port: Dom0Port, plan: Plan, found: SavedState, stream: bytes, buffer: Any) -> None:
     domid = plan.domain.domid
     try:
         port.load_context(domid, stream)
-        after = SavedState.parse(port.read_context(domid, buffer))
+        after = SavedState.parse(port.read_context(domid, buffer), port.release)
         new = [record for vcpu in plan.vcpus for record in vcpu.records(found.tsc) if record.typecode == Typecode.CPU]
         wrong = _death(port, domid) + differences(found, new, after)
         if wrong:
@@ -132,6 +161,9 @@ def _load_or_put_back(port: Dom0Port, plan: Plan, found: SavedState, stream: byt
 def _put_back(port: Dom0Port, plan: Plan, found: SavedState, buffer: Any) -> bool:
     """Load what was found, and make every vcpu that came up meanwhile fresh again; whether that worked.
 
+    Fresh is what such a vcpu was, unless it had been initialised and down: the state that it
+    then had cannot be read from dom0, and is lost.
+
     A vcpu that the failed load did not reach is left alone: it may have been initialised before.
     Which those are cannot be known when the read fails; the vcpus that ran come back even so.
     """
@@ -145,6 +177,6 @@ def _put_back(port: Dom0Port, plan: Plan, found: SavedState, buffer: Any) -> boo
         port.load_context(domid, found.restoring_stream())
         for vcpuid in sorted(reached):
             port.reset_vcpu(domid, vcpuid)
-        return not _death(port, domid)
+        return not _death(port, domid) and not found.pats_at_risk
     except XenVcpuError:
         return False

@@ -12,6 +12,7 @@ from xenvcpu.abi.domain_info import DomainInfo
 from xenvcpu.dom0domain import Dom0Domain
 from xenvcpu.errors import HostError, NoSuchDomainError
 from xenvcpu.guestdomain import GuestDomain
+from xenvcpu.lock import domain_lock, no_lock
 from xenvcpu.ports.dom0 import Dom0Port
 from xenvcpu.ports.guest import GuestPort
 from xenvcpu.ports.memory import MemoryPort
@@ -126,13 +127,16 @@ class Host:
         """The name of a domain, where xenstore has one."""
         return None if self.xenstore is None else self.xenstore.name(domid)
 
+    def _domain(self, info: DomainInfo) -> Dom0Domain:
+        return Dom0Domain(self.dom0, info, self.name(info.domid), no_lock if self.kind == "model" else domain_lock)
+
     def domains(self) -> Tuple[Dom0Domain, ...]:
         """Every domain but dom0 itself, in order of domid."""
         found: List[DomainInfo] = []
         while True:
             chunk = self.dom0.domains(found[-1].domid + 1 if found else 1)
             if not chunk:
-                return tuple(Dom0Domain(self.dom0, info, self.name(info.domid)) for info in found)
+                return tuple(self._domain(info) for info in found)
             found += chunk
 
     def domain(self, which: Union[str, int]) -> Union[Dom0Domain, GuestDomain]:
@@ -148,7 +152,7 @@ class Host:
         text = str(which)
         if text.isascii() and text.isdigit():
             info = self.dom0.domain(int(text))
-            return Dom0Domain(self.dom0, info, self.name(info.domid))
+            return self._domain(info)
         wanted = _as_uuid(text)
         for domain in self.domains():
             if domain.name == text or wanted is not None and domain.info.handle == wanted:

@@ -8,7 +8,7 @@ from typing import Any, List, Optional, Sequence, Tuple
 
 from xenvcpu.abi import save_stream
 from xenvcpu.abi.domain_info import DomainInfo
-from xenvcpu.errors import DomainChangedError, NoSuchVcpuError, VcpuOnlineError
+from xenvcpu.errors import DomainChangedError, NoSuchVcpuError, PatLostError, VcpuOnlineError
 from xenvcpu.newvcpu import NewVcpu, Render, prepare
 from xenvcpu.rules.features import UNKNOWN, Features
 from xenvcpu.rules.release import Release
@@ -23,11 +23,13 @@ class Plan:
         domain: The domain as it was found.
         name: Its name, or None.
         vcpus: What will be started, in order of vcpuid.
+        force: Whether a loss that cannot be helped is accepted.
     """
 
     domain: DomainInfo
     name: Optional[str]
     vcpus: Tuple[NewVcpu, ...]
+    force: bool = False
 
     def stream(self, state: SavedState) -> bytes:
         """The save stream to load.
@@ -37,7 +39,16 @@ class Plan:
 
         Raises:
             DomainChangedError: A vcpu that is to be started is online by now.
+            PatLostError: The load would change the memory types of a vcpu that is online.
         """
+        at_risk = () if self.domain.is_hap is False or self.force else state.pats_at_risk
+        if at_risk:
+            raise PatLostError(
+                f"on AMD the load resets the PAT of every vcpu, and this Xen saves the MTRRs of vcpu {at_risk[0]}"
+                " wrongly, so that it cannot be put back; start the vcpus before the guest sets its PAT, or accept"
+                " that its write-combined and write-through mappings change their type: --force",
+                domid=self.domain.domid, vcpuid=at_risk[0],
+            )
         for vcpu in self.vcpus:
             if vcpu.vcpuid in state.cpu:
                 raise DomainChangedError(
@@ -108,4 +119,4 @@ def make_plan(
                 f"vcpu {vcpuid} of domain {domid} is online; stop it first", domid=domid, vcpuid=vcpuid
             )
     vcpus = (prepare(n, render(n), release, features, domid=domid) for n in sorted(set(vcpuids)))
-    return Plan(domain, name, tuple(vcpu if force else vcpu.accepted() for vcpu in vcpus))
+    return Plan(domain, name, tuple(vcpu if force else vcpu.accepted() for vcpu in vcpus), force)

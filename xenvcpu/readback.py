@@ -69,5 +69,8 @@ def differences(found: SavedState, new: Sequence[Record], after: SavedState) -> 
     for vcpuid in found.cpu:
         if vcpuid in found.xsave and vcpuid in after.xsave:
             lines += _lost_components(vcpuid, found.xsave[vcpuid].payload, after.xsave[vcpuid].payload)
+    for vcpuid, pat in found.kept_pats.items():
+        if after.own_pats.get(vcpuid) != pat:
+            lines.append(f"vcpu {vcpuid}: its PAT is no more {pat:#x}")
     expected = {*found.cpu, *(record.instance for record in new)}
     return lines + [f"vcpu {vcpuid} is online, though nobody asked" for vcpuid in after.cpu if vcpuid not in expected]

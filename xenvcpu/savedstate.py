@@ -6,11 +6,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Mapping, Optional, Tuple
 
-from xenvcpu.abi import cpu_record, save_stream
+from xenvcpu.abi import cpu_record, mtrr, save_stream
 from xenvcpu.abi.layout import Image
 from xenvcpu.abi.save_stream import Record, Typecode
 from xenvcpu.errors import FormatError
+from xenvcpu.rules.release import KNOWN, Release, Since
 
+_SAVES_RANGE_0 = Since("4.12")
+_INTEL_FAMILY = 6
 _TSC = cpu_record.LAYOUT.fields["tsc"]
 
 
@@ -22,15 +25,19 @@ class SavedState:
         header: The HEADER record; it cannot be made up, only handed back.
         cpu: The CPU record of each vcpu that is online. A vcpu that is down has none.
         xsave: The CPU_XSAVE record of each vcpu, online or not.
+        mtrr: The MTRR record of each vcpu, online or not.
+        release: The Xen that saved it.
     """
 
     header: Record
     cpu: Mapping[int, Record]
     xsave: Mapping[int, Record]
+    mtrr: Mapping[int, Record]
+    release: Release = KNOWN[-1]
 
     @classmethod
-    def parse(cls, stream: bytes) -> SavedState:
-        """Read a save stream.
+    def parse(cls, stream: bytes, release: Release = KNOWN[-1]) -> SavedState:
+        """Read a save stream of some release.
 
         Raises:
             FormatError: It is cut off, or begins with something other than HEADER.
@@ -38,8 +45,9 @@ class SavedState:
         records = save_stream.split(stream).records
         if records[0].typecode != Typecode.HEADER:
             raise FormatError("a save stream begins with HEADER", offset=0)
-        cpu, xsave = (save_stream.by_vcpu(records, code) for code in (Typecode.CPU, Typecode.CPU_XSAVE))
-        return cls(records[0], cpu, xsave)
+        kinds = (Typecode.CPU, Typecode.CPU_XSAVE, Typecode.MTRR)
+        cpu, xsave, memory_types = (save_stream.by_vcpu(records, code) for code in kinds)
+        return cls(records[0], cpu, xsave, memory_types, release)
 
     @property
     def online(self) -> Tuple[int, ...]:
@@ -63,10 +71,41 @@ class SavedState:
     def kept(self) -> Tuple[Record, ...]:
         """What puts the online vcpus back as they are.
 
-        Their CPU records, then their CPU_XSAVE records: from 4.20 a CPU record alone drops
-        AVX state. MTRR records are left out: since 4.12 Xen saves wrong ones (trap 17).
+        Their CPU records; then their CPU_XSAVE records, since from 4.20 a CPU record alone
+        drops AVX state; then the MTRR records that bring back a PAT of their own.
         """
-        return (*self.cpu.values(), *(self.xsave[vcpuid] for vcpuid in self.cpu if vcpuid in self.xsave))
+        xsave = (self.xsave[vcpuid] for vcpuid in self.cpu if vcpuid in self.xsave)
+        return (*self.cpu.values(), *xsave, *(self.mtrr[vcpuid] for vcpuid in self.kept_pats))
+
+    @property
+    def own_pats(self) -> Mapping[int, int]:
+        """The PAT of each online vcpu that has set one.
+
+        On AMD with HAP every load of a CPU record resets it (svm_vmcb_restore, all releases).
+        """
+        records = {vcpuid: self.mtrr[vcpuid] for vcpuid in self.cpu if vcpuid in self.mtrr}
+        pats = {vcpuid: mtrr.LAYOUT.unpack(record.payload)["msr_pat_cr"] for vcpuid, record in records.items()}
+        return {vcpuid: pat for vcpuid, pat in pats.items() if pat != mtrr.PAT_RESET}
+
+    @property
+    def kept_pats(self) -> Mapping[int, int]:
+        """Those of `own_pats` that come back after a load, with their MTRR record."""
+        return {vcpuid: pat for vcpuid, pat in self.own_pats.items() if self._is_exact(vcpuid)}
+
+    def _is_exact(self, vcpuid: int) -> bool:
+        """Whether the MTRR record is true: since 4.12 Xen saves range 0 in place of every other (trap 17)."""
+        image = mtrr.LAYOUT.unpack(self.mtrr[vcpuid].payload)
+        return self.release not in _SAVES_RANGE_0 or not any(image[name] for name in mtrr.VARIABLE)
+
+    @property
+    def pats_at_risk(self) -> Tuple[int, ...]:
+        """The vcpus whose PAT a load loses, since their MTRR record cannot be loaded with it.
+
+        Intel's processors (family 6) keep it. Shadow paging does too, which the stream does not tell.
+        """
+        if save_stream.HEADER_LAYOUT.unpack(self.header.payload)["cpuid"] >> 8 & 0xF == _INTEL_FAMILY:
+            return ()
+        return tuple(vcpuid for vcpuid in self.own_pats if not self._is_exact(vcpuid))
 
     def restoring_stream(self) -> bytes:
         """The stream that puts the online vcpus back, and every other vcpu down."""

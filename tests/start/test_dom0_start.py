@@ -149,9 +149,10 @@ def test_whatever_call_fails_the_domain_is_as_before(
     try:
         web.start([1, 2], context)
     except (HypercallError, KeyboardInterrupt):
-        assert vcpus_as_xen_has_them(libraries) == before
+        is_done = (function, after) == ("xc_domain_getinfolist", 2)  # the look when all is over
+        assert (vcpus_as_xen_has_them(libraries) == before) is not is_done
     else:
-        assert libraries.counts[function] <= after
+        assert libraries.counts[function] <= after or function == "xc_domain_getinfolist"
     assert libraries.host.named("web").pause_count == 0
 
 
@@ -330,3 +331,23 @@ def test_the_line_that_xen_would_print_names_the_domain(web: Dom0Domain) -> None
     with pytest.raises(RefusedContextError) as caught:
         web.start([1], lambda vcpuid: context(vcpuid).replace(cr4=1 << 15))
     assert caught.value.verdict.console == ("HVM1 restore: bad CR4 0x8000",)
+
+
+def test_a_pause_that_somebody_else_gave_back_is_told(
+    web: Dom0Domain, libraries: ModelLibraries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = libraries.xenctrl.xc_domain_hvm_setcontext
+
+    def unpaused_meanwhile(*arguments: object) -> int:
+        libraries.host.named("web").pause_count = 0
+        return int(real(*arguments))
+
+    monkeypatch.setattr(libraries.xenctrl, "xc_domain_hvm_setcontext", unpaused_meanwhile)
+    with pytest.raises(DomainChangedError, match="unpaused by somebody else"):
+        web.start([1], context)
+
+
+def test_a_state_that_the_processor_refuses_to_enter_is_no_success(web: Dom0Domain) -> None:
+    with pytest.raises(StartError, match="crashed") as caught:
+        web.start([1], lambda vcpuid: long64(1 << 47, 0x8000, 0x2000), force=True)
+    assert caught.value.restored is False

@@ -11,7 +11,7 @@ import uuid
 from dataclasses import replace
 from typing import Dict, Optional
 
-from xenvcpu.abi import cpu_record
+from xenvcpu.abi import cpu_record, mtrr
 from xenvcpu.abi.layout import Image
 from xenvcpu.abi.save_stream import Typecode
 from xenvcpu.errors import ContextError
@@ -38,7 +38,6 @@ LINUX = effect.FRESH.with_values(
 )
 """A boot vcpu that runs Linux in 64-bit mode."""
 
-_PAT = 0x0007040600070406
 _MTRR_CAP, _MTRR_FIXED_WB, _MTRR_WB = 0x508, 0xC06, 0x806
 _SETS_PVH_MTRR = Since("4.12")
 _HAS_LAPIC = Since("4.8")
@@ -75,7 +74,7 @@ def _mtrr(kind: Kind, release: Release) -> bytes:
         # hvmloader: the MMIO hole is uncached; the second range makes trap 17 visible.
         variable[:4] = [0xF0000000, 0x3FFFF0000800, 0xE0000000, 0x3FFFF0000800]
     fixed = [0x0606060606060606 if kind is Kind.HVM else 0] * 11
-    return struct.pack("<30Q", _PAT, *variable, *fixed, _MTRR_CAP, def_type)
+    return struct.pack("<30Q", mtrr.PAT_RESET, *variable, *fixed, _MTRR_CAP, def_type)
 
 
 def _records(host: Hypervisor, domain: Domain, vcpuid: int) -> Dict[int, bytes]:

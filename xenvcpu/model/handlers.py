@@ -11,7 +11,7 @@ import errno
 import struct
 from typing import Callable, Mapping
 
-from xenvcpu.abi import cpu_msr, cpu_record
+from xenvcpu.abi import cpu_msr, cpu_record, mtrr
 from xenvcpu.abi.layout import Image
 from xenvcpu.abi.save_stream import Record, Typecode
 from xenvcpu.errors import FormatError
@@ -29,6 +29,7 @@ from xenvcpu.rules.release import Release
 _BEFORE_TSC_AUX = 1016
 _TSC_AUX = cpu_record.LAYOUT.fields["msr_tsc_aux"].offset
 _MTRR_CAP, _MTRR_COUNT = 224, 8
+_PAT_RESET = mtrr.PAT_RESET.to_bytes(8, "little")
 
 
 def _padded(kind: Kind, payload: bytes) -> bytes:
@@ -102,6 +103,9 @@ def load_cpu(host: Hypervisor, domain: Domain, vcpu: Vcpu, payload: bytes) -> No
         vcpu.accepted = state, domain.features
     vcpu.xsave = extended.after_cpu_record(vcpu, state, host.release)
     vcpu.state = state
+    if host.vendor == "amd" and domain.is_hap:
+        # svm_vmcb_restore, in every release: a migration repairs it with the MTRR record that follows.
+        vcpu.records[Typecode.MTRR] = _PAT_RESET + vcpu.records[Typecode.MTRR][len(_PAT_RESET) :]
     vcpu.set_tsc(int.from_bytes(payload[TSC_START:TSC_STOP], "little"), domain.sync_tsc)
     vcpu.is_initialised = True
     vcpu.is_down = False

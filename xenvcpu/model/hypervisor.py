@@ -14,7 +14,7 @@ from xenvcpu.model.domain import Domain, Shutdown
 from xenvcpu.rules.features import Features
 from xenvcpu.rules.release import Release
 
-CPUID_1_EAX = 0x000306C3
+CPUID_1_EAX = {"intel": 0x000306C3, "amd": 0x00800F12}
 CHANGESET = 0x7A9E1B2C3D4E
 
 

@@ -103,7 +103,7 @@ def save(host: Hypervisor, domain: Domain) -> bytes:
     if domain.is_dying:
         raise Refused(errno.EINVAL)
     domain.sync_tsc = host.clock.tsc
-    records: List[Record] = [save_stream.header(CHANGESET, CPUID_1_EAX, domain.tsc_khz)]
+    records: List[Record] = [save_stream.header(CHANGESET, CPUID_1_EAX[host.vendor], domain.tsc_khz)]
     for kind in kinds(host.release).values():
         records.extend(_of_type(host, domain, kind))
     records.append(save_stream.END)

@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: MIT
+"""The MTRR record: memory types of one vcpu, its PAT among them.
+
+Source: `struct hvm_hw_mtrr` in xen/include/public/arch-x86/hvm/save.h, 240 bytes in every
+release.
+"""
+
+from __future__ import annotations
+
+from xenvcpu.abi.layout import Layout, sequence
+
+VARIABLE = tuple(f"msr_mtrr_var[{n}]" for n in range(16))
+"""Base and mask of eight ranges, in turn."""
+
+LAYOUT = Layout(
+    "hvm_hw_mtrr", 240,
+    sequence(
+        " ".join((
+            "msr_pat_cr", *VARIABLE, *(f"msr_mtrr_fixed[{n}]" for n in range(11)), "msr_mtrr_cap", "msr_mtrr_def_type",
+        )), 8,
+    ),
+)
+
+PAT_RESET = 0x0007040600070406
+"""The PAT of a processor after reset (SDM volume 3A, 12.12.4; APM volume 2, 7.8.2)."""
