@@ -61,6 +61,18 @@ class NewVcpu:
             raise RefusedContextError(self.verdict, vcpuid=self.vcpuid)
         return self
 
+    def safe_for_host(self) -> NewVcpu:
+        """Itself. Nothing overrides this check: it is about the other domains too.
+
+        Raises:
+            RefusedContextError: Xen itself would fault on it; what it faults on is named first.
+        """
+        findings = self.verdict.findings
+        if any(finding.kills_host for finding in findings):
+            worst_first = tuple(sorted(findings, key=lambda finding: not finding.kills_host))
+            raise RefusedContextError(replace(self.verdict, findings=worst_first), vcpuid=self.vcpuid)
+        return self
+
 
 def prepare(
     vcpuid: int, wanted: Wanted, release: Release, features: Features, *, domid: Optional[int] = None

@@ -30,6 +30,7 @@ _SDM_TABLES = "SDM volume 3C, 26.3.1.3"
 _SDM_RIP = "SDM volume 3C, 26.3.1.4"
 _APM = "APM volume 2, 15.5.1"
 _BOTH = f"{_SDM_CONTROL}; {_APM}"
+_UNGUARDED = "vmx_restore_guest_msrs; SDM volume 4, 2.1"
 
 _RFLAGS_VM = 1 << 17
 _RFLAGS_KNOWN = effect.EFLAGS_ALL | effect.EFLAGS_MBS
@@ -40,10 +41,11 @@ _PDPT_ALIGNMENT = 32
 
 def _lint(
     name: str, fields: str, broken: Predicate, needed: str, remedy: str, source: str, vendor: Optional[str] = None,
-    releases: Since = ALWAYS,
+    releases: Since = ALWAYS, *, kills_host: bool = False,
 ) -> Rule:
     return Rule(
-        name, tuple(fields.split()), needed, remedy, broken, source, level=Level.FATAL, releases=releases, vendor=vendor
+        name, tuple(fields.split()), needed, remedy, broken, source, level=Level.FATAL, releases=releases,
+        vendor=vendor, kills_host=kills_host,
     )
 
 
@@ -119,9 +121,9 @@ _CONTROL = (
         "clear them", _BOTH,
     ),
     _lint(
-        # Later, Xen keeps 32 bits of it, and from 4.18 on the load refuses more. VT-x hosts go down with the domain.
+        # Later, Xen keeps 32 bits of it, and from 4.18 on the load refuses more.
         "dr6-beyond-32-bits", "dr6", lambda case: is_wide(case["dr6"]), "bits 32 and above of DR6 must be zero",
-        "clear them", f"MOV DR6 by Xen; {_APM}", releases=Until("4.12"),
+        "clear them", f"__restore_debug_registers; {_APM}", releases=Until("4.12"), kills_host=True,
     ),
     _lint(
         "efer-reserved", "msr_efer", lambda case: bool(case["msr_efer"] & ~efer_known(case.release)),
@@ -159,13 +161,13 @@ _FLOW = (
 )
 
 
-def _canonical(field: str, source: str, segment: Optional[str] = None) -> Rule:
+def _canonical(field: str, source: str, segment: Optional[str] = None, *, kills_host: bool = False) -> Rule:
     def broken(case: Case) -> bool:
         return not is_canonical(case[field]) and (segment is None or is_present(case, segment))
 
     return _lint(
         "base-not-canonical", field, broken, "the address must be canonical (bits 63 to 47 all the same)",
-        "give the sign-extended 48-bit address", source, INTEL,
+        "give the sign-extended 48-bit address", source, INTEL, kills_host=kills_host,
     )
 
 
@@ -174,7 +176,8 @@ _ADDRESSES = (
     _canonical("ldtr_base", "SDM volume 3C, 26.3.1.2", "ldtr"),
     *(_canonical(f"{name}_base", _SDM_TABLES) for name in ("gdtr", "idtr")),
     *(_canonical(name, _SDM_CONTROL) for name in ("sysenter_esp", "sysenter_eip")),
-    *(_canonical(name, "SDM volume 4, 2.1 (WRMSR by Xen)") for name in ("shadow_gs", "msr_lstar")),
+    # STAR and SYSCALL_MASK are written there too; the processor takes any value of them, a guest's own as well.
+    *(_canonical(name, _UNGUARDED, kills_host=True) for name in ("shadow_gs", "msr_lstar")),
 )
 
 

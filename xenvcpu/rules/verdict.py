@@ -34,6 +34,7 @@ class Finding:
             silent, or has stopped at an earlier finding. Lines about a CPU record name the domain and the vcpu: there
             `{domid}` and `{vcpuid}` stand for them.
         source: Where the rule stands: a Xen function, or a section of the SDM or APM.
+        kills_host: Whether Xen itself faults on it, and takes every domain down with it.
     """
 
     rule: str
@@ -44,12 +45,13 @@ class Finding:
     errno: Optional[str] = None
     console: Optional[str] = None
     source: str = ""
+    kills_host: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """The finding as the command prints it with `--json`."""
         return {
             "rule": self.rule, "level": self.level.value, "field": self.field, "value": hex(self.value),
-            "message": self.message,
+            "message": self.message, "kills_host": self.kills_host,
         }
 
 
