@@ -36,7 +36,7 @@ test: $(VENV)/installed
 	$(BIN)/python tests/everything.py
 
 unit: $(VENV)/installed
-	$(BIN)/pytest tests -q
+	$(BIN)/pytest tests -q -rs
 
 lint types: $(VENV)/installed
 	$(BIN)/python tests/everything.py lint types

@@ -71,7 +71,7 @@ def suite(stage: str, *arguments: object, python: Optional[Path] = None) -> Resu
     """A stage of pytest, run by the installed wheel's interpreter."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "junit.xml"
-        code = run([(python or BIN / "python").with_name("pytest"), "-q", *arguments, f"--junitxml={report}"])
+        code = run([(python or BIN / "python").with_name("pytest"), "-q", "-rs", *arguments, f"--junitxml={report}"])
         return junit(stage, report, code)
 
 

@@ -17,7 +17,7 @@ OK, MISSING, NOT_NEEDED = "ok", "missing", "not needed"
 _PRIVCMD = Path("/dev/xen/privcmd")
 _LOCKDOWN = Path("/sys/kernel/security/lockdown")
 _EXTRAS: Mapping[str, str] = {
-    "click": "the command line", "rich": "tables on a terminal", "libvirt": "domains of libvirt",
+    "click": "the command line", "rich": "tables on a terminal",
     "jsonschema": "checking context files against the schema",
 }
 

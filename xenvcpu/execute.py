@@ -15,6 +15,7 @@ from xenvcpu.errors import DomainChangedError, DomainError, HypercallError, Star
 from xenvcpu.plan import Plan
 from xenvcpu.ports.dom0 import Dom0Port
 from xenvcpu.readback import differences
+from xenvcpu.rules.verdict import Finding
 from xenvcpu.savedstate import SavedState
 
 
@@ -33,18 +34,21 @@ class StartReport:
         vcpuids: The vcpus that run now.
         kept: The vcpus that were online before, and are.
         pause_seconds: How long the domain was paused; None in the guest, which needs no pause.
+        findings: What the rules found all the same, as (vcpuid, finding): warnings, and what `force` overrode.
     """
 
     domid: int
     vcpuids: Tuple[int, ...]
     kept: Tuple[int, ...]
     pause_seconds: Optional[float]
+    findings: Tuple[Tuple[int, Finding], ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """The report as `--json` prints it."""
         return {
             "domid": self.domid, "started": list(self.vcpuids), "kept": list(self.kept),
             "pause_seconds": self.pause_seconds,
+            "findings": [{"vcpuid": vcpuid, **finding.as_dict()} for vcpuid, finding in self.findings],
         }
 
 
@@ -111,7 +115,8 @@ def execute(port: Dom0Port, plan: Plan) -> StartReport:
     except (HypercallError, StartError) as error:
         error.console = _console_lines(port)
         raise
-    return StartReport(domid, tuple(vcpu.vcpuid for vcpu in plan.vcpus), found.online, seconds)
+    findings = tuple((vcpu.vcpuid, finding) for vcpu in plan.vcpus for finding in vcpu.verdict.findings)
+    return StartReport(domid, tuple(vcpu.vcpuid for vcpu in plan.vcpus), found.online, seconds, findings)
 
 
 def _console_lines(port: Dom0Port) -> Tuple[str, ...]:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 SELF = "self"
 DOM0 = 0
+DOMID_FIRST_RESERVED = 0x7FF0
+"""No domain has a domid from here on (xen/include/public/xen.h)."""
 _HYPERVISOR_TYPE = Path("/sys/hypervisor/type")
 _CAPABILITIES = Path("/proc/xen/capabilities")
 _CONTROL = "control_d"
@@ -150,11 +152,11 @@ class Host:
                 raise HostError(f"inside a guest only its own vcpus can be driven: use `{SELF}`, not {which!r}")
             return GuestDomain(self.guest, self.guest.read_release())
         text = str(which)
-        if text.isascii() and text.isdigit():
+        if text.isascii() and text.isdigit() and int(text) < DOMID_FIRST_RESERVED:
             info = self.dom0.domain(int(text))
             return self._domain(info)
         wanted = _as_uuid(text)
-        for domain in self.domains():
+        for domain in (self._domain(self.dom0.domain(DOM0)), *self.domains()):
             if domain.name == text or wanted is not None and domain.info.handle == wanted:
                 return domain
         raise NoSuchDomainError(f"there is no domain {text!r}; `xenvcpu list` shows them")

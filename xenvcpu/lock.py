@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Callable, ContextManager, Iterator
 from uuid import UUID
 
-from xenvcpu.errors import DomainBusyError
+from xenvcpu.errors import DomainBusyError, HostError
 
 FOLDER = Path("/run/lock")
 PATIENCE = 30.0
@@ -31,10 +31,15 @@ def domain_lock(handle: UUID, folder: Path = FOLDER, patience: float = PATIENCE)
     """Hold the lock of one domain; the kernel gives it back when the process ends, however it ends.
 
     Raises:
+        HostError: The lock file cannot be made.
         DomainBusyError: Another process held it for all of `patience` seconds.
     """
     flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-    descriptor = os.open(folder / f"xenvcpu-{handle}.lock", flags, 0o600)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder / f"xenvcpu-{handle}.lock", flags, 0o600)
+    except OSError as error:
+        raise HostError(f"{error.filename}: {error.strerror}; the lock of a domain lies there") from error
     try:
         _take(descriptor, handle, patience)
         yield

@@ -30,22 +30,26 @@ class MemoryPort:
         """
         self._ffi = libraries.ffi
         self._lib: Any = libraries.xenforeignmemory
-        self._handle: Any = self._lib.xenforeignmemory_open(self._ffi.NULL, 0)
+        self._log = libraries.new_log()
+        self._handle: Any = self._lib.xenforeignmemory_open(self._log.handle, 0)
         if self._handle == self._ffi.NULL:
-            raise cannot_open("xenforeignmemory_open", self._ffi.errno)
+            number, log = self._ffi.errno, self._log.take()
+            self._log.close()
+            raise cannot_open("xenforeignmemory_open", number, log)
 
     def close(self) -> None:
         """Close the handle; a second time does nothing."""
         if self._handle is not None:
             handle, self._handle = self._handle, None
             self._lib.xenforeignmemory_close(handle)
+            self._log.close()
 
     def _map(self, domid: int, address: int, size: int, protection: int) -> Any:
         pages = range(address // PAGE, (address + size - 1) // PAGE + 1)
         frames = self._ffi.new("xen_pfn_t[]", list(pages))
         pointer = self._lib.xenforeignmemory_map(self._handle, domid, protection, len(pages), frames, self._ffi.NULL)
         if pointer == self._ffi.NULL:
-            raise failure("xenforeignmemory_map", self._ffi.errno, domid=domid)
+            raise failure("xenforeignmemory_map", self._ffi.errno, domid=domid, log=self._log.take())
         return pointer, len(pages)
 
     def _unmap(self, pointer: Any, pages: int) -> None:

@@ -36,9 +36,19 @@ def _plan_lines(plan: Plan | GuestPlan) -> Iterator[str]:
             yield f"  {finding['level']} {finding['rule']}: {finding['message']}"
 
 
+def _warn(report: StartReport) -> None:
+    """What the rules found, on stderr, once for all vcpus that it is true of."""
+    about: dict[str, list[int]] = {}
+    for vcpuid, finding in report.findings:
+        about.setdefault(f"{finding.level.value} {finding.rule}: {finding.message}", []).append(vcpuid)
+    for text, vcpuids in about.items():
+        click.echo(plain(f"xenvcpu: vcpu{'s' * (len(vcpuids) > 1)} {vcpus.show(vcpuids)}: {text}"), err=True)
+
+
 def _say_report(session: Session, name: str, report: StartReport, starts: Mapping[int, str]) -> None:
     if session.quiet:
         return
+    _warn(report)
     for vcpuid in report.vcpuids:
         say(f"vcpu {vcpuid} of {name}: started, {starts[vcpuid]}")
     if report.pause_seconds is not None:
