@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from dataclasses import dataclass
 from typing import Any, Iterator, List, Optional, Sequence, Tuple
@@ -12,15 +13,16 @@ from xenvcpu.abi.layout import Image
 from xenvcpu.abi.vcpu_info import Runstate
 from xenvcpu.context.vcpu_context import VcpuContext
 from xenvcpu.errors import (
-    AlreadyInitialisedError, HostError, LastVcpuError, NoSuchVcpuError, RefusedContextError, VcpuOnlineError,
-    XenVcpuError,
+    HostError, LastVcpuError, NoSuchVcpuError, RefusedContextError, VcpuOnlineError, XenVcpuError,
 )
 from xenvcpu.execute import StartReport
 from xenvcpu.newvcpu import Render
-from xenvcpu.ports.guest import GuestPort
+from xenvcpu.ports.failure import failure
+from xenvcpu.ports.guest import GuestPort, VcpuOp
 from xenvcpu.rules import check
 from xenvcpu.rules.features import UNKNOWN, Features
 from xenvcpu.rules.release import Release
+from xenvcpu.rules.vcpuop import needs_vcpu_info
 from xenvcpu.rules.verdict import Verdict
 from xenvcpu.vcpustate import VcpuState
 
@@ -52,6 +54,13 @@ class GuestPlan:
         }
 
 
+def _by_now(initialised: Sequence[int], up: Sequence[int]) -> str:
+    """What a start that failed leaves behind, for its message."""
+    down = [vcpuid for vcpuid in initialised if vcpuid not in up]
+    told = (("up by now", up), ("initialised by now, and still down", down))
+    return "".join(f"; {what}: {', '.join(map(str, which))}" for what, which in told if which)
+
+
 class GuestDomain:
     """The domain that this program runs in, through VCPUOP.
 
@@ -81,14 +90,20 @@ class GuestDomain:
             vcpuid += 1
 
     def vcpus(self) -> Tuple[VcpuState, ...]:
-        """Every vcpu; whether one that is down is initialised cannot be known from inside."""
+        """Every vcpu. Whether it is initialised is unknown only where Xen wants a vcpu_info first (32 and above)."""
         states = []
         for vcpuid, is_up in self._scan():
             info = self._port.runstate(vcpuid)
             known = info["state"] in tuple(Runstate)
             runstate = Runstate(info["state"]).name if known else str(info["state"])
-            states.append(VcpuState(vcpuid, is_up, True if is_up else None, runstate, cpu_time=info["time[0]"]))
+            states.append(VcpuState(
+                vcpuid, is_up, is_up or self._is_initialised(vcpuid), runstate, cpu_time=info["time[0]"],
+            ))
         return tuple(states)
+
+    def _is_initialised(self, vcpuid: int) -> Optional[bool]:
+        is_initialised = self._port.is_initialised(vcpuid)
+        return None if not is_initialised and needs_vcpu_info(self.release, vcpuid) else is_initialised
 
     def down_vcpus(self) -> Tuple[int, ...]:
         """The vcpus that are down, in order."""
@@ -129,23 +144,30 @@ class GuestDomain:
     def execute(self, plan: GuestPlan) -> StartReport:
         """Carry out a plan. All vcpus are initialised before the first one runs.
 
+        A vcpu that is initialised cannot be made fresh from inside: all are asked first, so that none is spent on a
+        start that another one stops.
+
         Raises:
-            AlreadyInitialisedError: A vcpu was initialised before.
-            HypercallError: Xen refused; the message says which vcpus are initialised by now.
+            AlreadyInitialisedError: A vcpu was initialised before; nothing was touched.
+            HypercallError: Xen refused; the message says which vcpus are up, and which initialised, by now.
         """
-        done: List[int] = []
+        vcpuids = [vcpuid for vcpuid, _, _ in plan.contexts]
+        for vcpuid in vcpuids:
+            if self._port.is_initialised(vcpuid):
+                raise failure(VcpuOp.VCPUOP_initialise.name, errno.EEXIST, vcpuid=vcpuid)
+        initialised: List[int] = []
+        up: List[int] = []
         try:
             for vcpuid, image, _ in plan.contexts:
                 self._port.initialise(vcpuid, image)
-                done.append(vcpuid)
-            for vcpuid, _, _ in plan.contexts:
+                initialised.append(vcpuid)
+            for vcpuid in vcpuids:
                 self._port.up(vcpuid)
+                up.append(vcpuid)
         except XenVcpuError as error:
-            if done and not isinstance(error, AlreadyInitialisedError):
-                error.args = (*error.args[:-1], f"{error.args[-1]}; initialised by now, and still down: {done}")
+            error.args = (*error.args[:-1], f"{error.args[-1]}{_by_now(initialised, up)}")
             raise
-        started = tuple(vcpuid for vcpuid, _, _ in plan.contexts)
-        return StartReport(-1, started, (), None)
+        return StartReport(-1, tuple(vcpuids), (), None)
 
     def start(
         self, vcpuids: Sequence[int], render: Render, *, features: Features = UNKNOWN, force: bool = False

@@ -25,7 +25,7 @@ class VcpuState:
     Attributes:
         vcpuid: Its number.
         is_online: Xen's "up": not down.
-        is_initialised: Whether it has a first state.
+        is_initialised: Whether it has a first state; None in a guest where Xen wants a vcpu_info first.
         runstate: `running`, `runnable`, `blocked` or `offline`.
         mode: `real16`, `prot16`, `flat32`, `pae32`, `compat32`, `long64` ..., as it runs now.
         rip: Instruction pointer.

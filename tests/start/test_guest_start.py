@@ -11,8 +11,8 @@ import pytest
 from xenvcpu.context.presets import PRESETS, flat32, long64
 from xenvcpu.context.vcpu_context import VcpuContext
 from xenvcpu.errors import (
-    AlreadyInitialisedError, ContextError, HostError, LastVcpuError, NoSuchVcpuError, RefusedContextError,
-    RestrictedError, VcpuOnlineError,
+    AlreadyInitialisedError, ContextError, HostError, HypercallError, LastVcpuError, NoSuchVcpuError,
+    RefusedContextError, RestrictedError, VcpuOnlineError,
 )
 from xenvcpu.guestdomain import GuestDomain
 from xenvcpu.host import Host
@@ -56,6 +56,46 @@ def test_both_interfaces_leave_the_same_state(name: str) -> None:
             record = libraries.host.named("web").vcpus[1].image
             records.append({field: value for field, value in record.values.items() if field != "tsc"})
     assert records[0] == records[1]
+
+
+def test_one_vcpu_that_was_used_before_costs_no_other_one(own: GuestDomain, libraries: ModelLibraries) -> None:
+    own.start([2], context)
+    own.stop([2])
+    with pytest.raises(AlreadyInitialisedError, match="VCPUOP_initialise vcpu 2: EEXIST"):
+        own.start([1, 2], context)
+    assert not libraries.host.named("web").vcpus[1].is_initialised
+    assert own.start([1], context).vcpuids == (1,)
+
+
+def test_asking_whether_a_vcpu_is_initialised_changes_nothing(own: GuestDomain, libraries: ModelLibraries) -> None:
+    before = [(vcpu.state, vcpu.is_initialised) for vcpu in libraries.host.named("web").vcpus]
+    said = libraries.host.console.text
+    own.start([1], context)
+    own.stop([1])
+    assert [vcpu.is_initialised for vcpu in own.vcpus()] == [True, True, False, False]
+    after = [(vcpu.state, vcpu.is_initialised) for vcpu in libraries.host.named("web").vcpus]
+    assert after[2:] == before[2:] and libraries.host.console.text == said
+
+
+@pytest.mark.parametrize("release, known", [("4.18", None), ("4.19", False)])
+def test_a_vcpu_that_wants_a_vcpu_info_first_is_not_called_fresh(release: str, known: bool | None) -> None:
+    with Host("guest", ModelLibraries(worlds.big(release), 1)) as host:
+        domain = host.domain("self")
+        assert [vcpu.is_initialised for vcpu in domain.vcpus()][31:33] == [False, known]
+
+
+@pytest.mark.parametrize("after, told", [
+    (3, r"; initialised by now, and still down: 1$"),
+    (4, r"; initialised by now, and still down: 1, 2$"),
+    (5, r"; up by now: 1; initialised by now, and still down: 2$"),
+])
+def test_a_start_that_fails_half_way_tells_what_is_up_and_what_is_initialised(
+    own: GuestDomain, libraries: ModelLibraries, after: int, told: str
+) -> None:
+    plan = own.plan([1, 2], context)
+    libraries.fail("xencall3", errno.ENOMEM, after=after)
+    with pytest.raises(HypercallError, match=told):
+        own.execute(plan)
 
 
 def test_a_field_that_the_interface_cannot_carry_is_named_before_anything_is_touched(
