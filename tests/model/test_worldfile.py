@@ -189,3 +189,25 @@ def test_a_load_reaches_the_file(path: str) -> None:
         xch = libraries.xenctrl.xc_interface_open(ffi.NULL, ffi.NULL, 0)
         assert libraries.xenctrl.xc_domain_hvm_setcontext(xch, 1, stream, len(stream)) == 0
     assert [vcpu.vcpuid for vcpu in worldfile.load(path).domains[1].online] == [0, 3]
+
+
+def test_random_bytes_are_no_world(tmp_path: Path) -> None:
+    junk = tmp_path / "junk"
+    junk.write_bytes(bytes(range(256)) * 12)
+    with pytest.raises(WorldFileError, match="not JSON"):
+        worldfile.open_world(str(junk))
+
+
+@pytest.mark.parametrize("name", ["xfeature_mask", "console_produced", "console_cleared", "vendor", "xen", "console"])
+@pytest.mark.parametrize("value", [None, [], 1.5, {}])
+def test_a_value_of_another_type_is_a_damaged_world(path: str, name: str, value: object) -> None:
+    found = json.loads(Path(path).read_text())
+    assert name in found
+    Path(path).write_text(json.dumps({**found, name: value}))
+    with pytest.raises(WorldFileError, match="damaged"):
+        worldfile.load(path)
+
+
+def test_a_file_that_cannot_be_made_is_named_itself() -> None:
+    with pytest.raises(OSError, match="'/nosuch/world.json'"):
+        worldfile.new("/nosuch/world.json")

@@ -49,6 +49,10 @@ _DOMAIN: _Types = {
 }
 _FEATURES: _Types = dict.fromkeys(("cr4_valid", "efer_valid", "maxphysaddr"), _MAYBE)
 _CLOCK: _Types = dict.fromkeys(("tsc", "khz", "step"), _NUMBER)
+_HOST: _Types = {
+    **dict.fromkeys(("xfeature_mask", "console_produced", "console_cleared"), _NUMBER),
+    **dict.fromkeys(("xen", "vendor", "console"), (str,)),
+}
 _VENDORS = ("intel", "amd")
 
 
@@ -145,6 +149,7 @@ def to_json(host: Hypervisor) -> Dict[str, Any]:
 
 
 def _from_json(found: Dict[str, Any]) -> Hypervisor:
+    _checked(found, _HOST)
     if found["vendor"] not in _VENDORS:
         raise ValueError(f"vendor is {found['vendor']!r}, not one of {', '.join(_VENDORS)}")
     domains = [_domain_from_json(each) for each in found["domains"]]
@@ -172,10 +177,10 @@ def from_json(found: Any, path: str = "") -> Hypervisor:
         raise WorldFileError(f"{path}: a damaged world: {type(error).__name__}: {error}") from error
 
 
-def _parse(text: str, path: str) -> Hypervisor:
+def _parse(file: TextIO, path: str) -> Hypervisor:
     try:
-        found = json.loads(text)
-    except ValueError as error:
+        found = json.load(file)
+    except (ValueError, RecursionError) as error:  # UnicodeDecodeError is a ValueError
         raise WorldFileError(f"{path}: not JSON: {error}") from error
     return from_json(found, path)
 
@@ -183,7 +188,10 @@ def _parse(text: str, path: str) -> Hypervisor:
 def _replace(host: Hypervisor, path: str) -> TextIO:
     """Write a host to a new file in place of `path`; the new file comes back locked, as it never was without."""
     folder, base = os.path.split(os.path.abspath(path))
-    number, name = tempfile.mkstemp(prefix=f".{base}.", dir=folder)
+    try:
+        number, name = tempfile.mkstemp(prefix=f".{base}.", dir=folder)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, path) from error
     file = os.fdopen(number, "w", encoding="ascii")
     try:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -215,7 +223,7 @@ def load(path: str) -> Hypervisor:
         OSError: It cannot be read.
     """
     with open(path, encoding="utf-8") as file:
-        return _parse(file.read(), path)
+        return _parse(file, path)
 
 
 def new(path: str, release: str = "4.17", domains: Sequence[Tuple[str, int]] = (("web", 4),)) -> Hypervisor:
@@ -278,7 +286,7 @@ def open_world(path: str) -> OpenWorld:
             fcntl.flock(file, fcntl.LOCK_EX)
             # Whoever had it may have put another file in its place.
             if os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
-                return OpenWorld(path, file, _parse(file.read(), path))
+                return OpenWorld(path, file, _parse(file, path))
         except BaseException:
             file.close()
             raise
