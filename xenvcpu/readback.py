@@ -2,7 +2,7 @@
 """Whether Xen holds what was loaded: records as written against records as read back.
 
 Xen changes some fields on the way in, and they are compared as it keeps them
-(`effect.after_load`). `tsc` goes on with time, and the FPU image counts only where one was given.
+(`effect.after_load`, `_as_virtual_8086`). `tsc` goes on with time, and the FPU image counts only where one was given.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from xenvcpu.rules.release import KNOWN
 from xenvcpu.savedstate import SavedState
 
 _IGNORED = frozenset({"tsc", "msr_flags", "flags", "pad0"})
+_VM86_SEGMENTS = ("cs", "ds", "es", "ss", "fs", "gs")
+_VM86_TOP, _VM86_LIMIT, _SMALL_DATA = 1 << 20, 0xFFFF, 0x93
 _BEFORE_TSC = slice(cpu_record.FPU_SIZE, cpu_record.LAYOUT.fields["tsc"].offset)
 _AFTER_TSC = slice(cpu_record.LAYOUT.fields["pending_event"].offset, cpu_record.LAYOUT.fields["flags"].offset)
 
@@ -28,6 +30,27 @@ def _as_kept(record: Image) -> Image:
     return kept.with_values(**{word: 0 for word in words if not kept[word] & effect.AR_P})
 
 
+def _as_virtual_8086(kept: Image) -> Image:
+    """How VT-x without "unrestricted guest" shows a vcpu in real mode, which it runs as a virtual-8086 task.
+
+    A segment that such a task can have gets the selector of its base, and SS the attributes of a small data segment
+    too. Any other segment reads as it was loaded.
+
+    Source: vmx_set_segment_register, vmx_get_segment_register (4.7 to 4.22).
+    """
+    if kept["cr0"] & effect.CR0_PE:
+        return kept
+    changes = {}
+    for name in _VM86_SEGMENTS:
+        base, limit = kept[f"{name}_base"], kept[f"{name}_limit"]
+        fits = base < _VM86_TOP and not base & 0xF and limit >= _VM86_LIMIT
+        if fits and kept[f"{name}_arbytes"] & effect.AR_P:
+            changes[f"{name}_sel"] = base >> 4
+            if name == "ss":
+                changes.update(ss_limit=_VM86_LIMIT, ss_arbytes=_SMALL_DATA)
+    return kept.with_values(**changes)
+
+
 def record_differences(vcpuid: int, wanted: bytes, got: bytes) -> List[str]:
     """How a CPU record that was read back differs from the one that was loaded, one line a field."""
     before, after = cpu_record.decode(wanted), cpu_record.decode(got)
@@ -35,10 +58,11 @@ def record_differences(vcpuid: int, wanted: bytes, got: bytes) -> List[str]:
     lines = []
     if wanted[_BEFORE_TSC] != got[_BEFORE_TSC] or wanted[_AFTER_TSC] != got[_AFTER_TSC]:
         asked, holds = _as_kept(before), _as_kept(after)
+        shown = _as_virtual_8086(asked)
         lines += [
             f"vcpu {vcpuid}: {name} is {holds[name]:#x}, not {value:#x}"
             for name, value in asked.values.items()
-            if name not in _IGNORED and value != holds[name]
+            if name not in _IGNORED and holds[name] not in (value, shown[name])
         ]
     if has_fpu and before.rest != after.rest:
         lines.append(f"vcpu {vcpuid}: the FPU image is another")
@@ -69,6 +93,8 @@ def differences(found: SavedState, new: Sequence[Record], after: SavedState) -> 
     for vcpuid in found.cpu:
         if vcpuid in found.xsave and vcpuid in after.xsave:
             lines += _lost_components(vcpuid, found.xsave[vcpuid].payload, after.xsave[vcpuid].payload)
+        elif vcpuid in found.xsave:
+            lines.append(f"vcpu {vcpuid}: its CPU_XSAVE record is gone")
     for vcpuid, pat in found.kept_pats.items():
         if after.own_pats.get(vcpuid) != pat:
             lines.append(f"vcpu {vcpuid}: its PAT is no more {pat:#x}")
