@@ -30,14 +30,14 @@ class StartReport:
     """What a start did.
 
     Attributes:
-        domid: The domain.
+        domid: The domain; None for the caller's own.
         vcpuids: The vcpus that run now.
         kept: The vcpus that were online before, and are.
         pause_seconds: How long the domain was paused; None in the guest, which needs no pause.
         findings: What the rules found all the same, as (vcpuid, finding): warnings, and what `force` overrode.
     """
 
-    domid: int
+    domid: Optional[int]
     vcpuids: Tuple[int, ...]
     kept: Tuple[int, ...]
     pause_seconds: Optional[float]

@@ -23,6 +23,7 @@ from xenvcpu.rules import check
 from xenvcpu.rules.features import UNKNOWN, Features
 from xenvcpu.rules.release import Release
 from xenvcpu.rules.vcpuop import needs_vcpu_info
+from xenvcpu.rules.vcpuop import LEGACY_MAX_VCPUS
 from xenvcpu.rules.verdict import Verdict
 from xenvcpu.vcpustate import VcpuState
 
@@ -158,7 +159,8 @@ class GuestDomain:
         initialised: List[int] = []
         up: List[int] = []
         try:
-            for vcpuid, image, _ in plan.contexts:
+            # Up to 4.18 those without a registered vcpu_info are refused: they go first, when nothing is spent yet.
+            for vcpuid, image, _ in sorted(plan.contexts, key=lambda each: each[0] < LEGACY_MAX_VCPUS):
                 self._port.initialise(vcpuid, image)
                 initialised.append(vcpuid)
             for vcpuid in vcpuids:
@@ -167,7 +169,8 @@ class GuestDomain:
         except XenVcpuError as error:
             error.args = (*error.args[:-1], f"{error.args[-1]}{_by_now(initialised, up)}")
             raise
-        return StartReport(-1, tuple(vcpuids), (), None)
+        findings = tuple((vcpuid, finding) for vcpuid, _, verdict in plan.contexts for finding in verdict.findings)
+        return StartReport(None, tuple(vcpuids), (), None, findings)
 
     def start(
         self, vcpuids: Sequence[int], render: Render, *, features: Features = UNKNOWN, force: bool = False

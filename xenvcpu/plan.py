@@ -119,4 +119,5 @@ def make_plan(
                 f"vcpu {vcpuid} of domain {domid} is online; stop it first", domid=domid, vcpuid=vcpuid
             )
     vcpus = (prepare(n, render(n), release, features, domid=domid) for n in sorted(set(vcpuids)))
-    return Plan(domain, name, tuple(vcpu if force else vcpu.accepted() for vcpu in vcpus), force)
+    safe = (vcpu.safe_for_host() for vcpu in vcpus)
+    return Plan(domain, name, tuple(vcpu if force else vcpu.accepted() for vcpu in safe), force)

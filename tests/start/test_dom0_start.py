@@ -351,3 +351,10 @@ def test_a_state_that_the_processor_refuses_to_enter_is_no_success(web: Dom0Doma
     with pytest.raises(StartError, match="crashed") as caught:
         web.start([1], lambda vcpuid: long64(1 << 47, 0x8000, 0x2000), force=True)
     assert caught.value.restored is False
+
+
+def test_what_would_take_the_host_down_is_refused_even_by_force(web: Dom0Domain, libraries: ModelLibraries) -> None:
+    libraries.calls.clear()
+    with pytest.raises(RefusedContextError, match="msr_lstar"):
+        web.start([1], lambda vcpuid: context(vcpuid).replace(msr_lstar=1 << 63), force=True)
+    assert libraries.calls == []

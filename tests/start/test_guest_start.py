@@ -152,3 +152,10 @@ def test_registers_cannot_be_read_from_inside(own: GuestDomain) -> None:
 def test_another_domain_cannot_be_driven_from_inside(inside: ModelLibraries) -> None:
     with Host("guest", inside) as host, pytest.raises(HostError, match="use `self`"):
         host.domain("db")
+
+
+def test_a_vcpu_without_vcpu_info_stops_a_start_before_any_vcpu_is_spent() -> None:
+    libraries = ModelLibraries(worlds.big("4.17"), 1)
+    with Host("guest", libraries) as host, pytest.raises(HypercallError):
+        host.domain("self").start(range(1, 40), context)
+    assert not any(vcpu.is_initialised for vcpu in libraries.host.domains[1].vcpus[1:])
