@@ -251,7 +251,7 @@ class TestCpuRecord:
     def test_injects_its_pending_event_when_it_runs(self) -> None:
         machine = Machine()
         machine.domctl.pausedomain(1)
-        machine.load(cpu(1, pending_event=1 << 31 | 0x20))
+        machine.load(cpu(1, pending_event=1 << 31 | 0x20, rflags=0x202))
         assert cpu_record.decode(machine.saved(Typecode.CPU)[1])["pending_event"] == 1 << 31 | 0x20
         machine.domctl.unpausedomain(1)
         assert cpu_record.decode(machine.saved(Typecode.CPU)[1])["pending_event"] == 0
@@ -287,9 +287,9 @@ class TestOtherRecords:
 
     def test_msrs_are_merged_and_kept_without_zeros(self) -> None:
         machine = Machine()
-        machine.load(Record(Typecode.CPU_MSR, 1, cpu_msr.encode([(0x48, 1), (0xDA0, 8)])))
+        machine.load(Record(Typecode.CPU_MSR, 1, cpu_msr.encode([(0x48, 1), (0x140, 1)])))
         machine.load(Record(Typecode.CPU_MSR, 1, cpu_msr.encode([(0x48, 0), (0xC0011027, 3)])))
-        assert cpu_msr.decode(machine.saved(Typecode.CPU_MSR)[1]) == ((0xDA0, 8), (0xC0011027, 3))
+        assert cpu_msr.decode(machine.saved(Typecode.CPU_MSR)[1]) == ((0x140, 1), (0xC0011027, 3))
 
     def test_an_empty_msr_record_is_refused(self) -> None:
         with refused("EINVAL"):

@@ -30,6 +30,7 @@ VM86 = FLAT.with_values(
     },
 )
 BIG = 1 << 47
+INTERRUPT = 1 << 31 | 0x20
 
 
 def _names(state: Image, release: Release = XEN, features: Features = UNKNOWN) -> list[str]:
@@ -80,6 +81,11 @@ BOUNDARIES = [
     _of("segment-type", FLAT, {"tr_arbytes": 0x89}, {"tr_arbytes": 0x83}),
     _of("segment-type", LONG, {"tr_arbytes": 0x83}, {"tr_arbytes": 0x8B}),
     _of("segment-type", FLAT, {"ldtr_arbytes": 0x83}, {"ldtr_arbytes": 0x82}),
+    _of("selector-in-ldt", FLAT, {"tr_sel": 4}, {"tr_sel": 0xFFFB}),
+    _of("selector-in-ldt", FLAT, {"ldtr_sel": 4, "ldtr_arbytes": 0x82}, {"ldtr_sel": 4}),
+    _of("interrupt-without-if", FLAT, {"pending_event": INTERRUPT}, {"pending_event": INTERRUPT, "rflags": 0x202}),
+    _of("interrupt-without-if", FLAT, {"pending_event": INTERRUPT}, {"pending_event": INTERRUPT & 0xFFFF}),
+    _of("interrupt-without-if", FLAT, {"pending_event": INTERRUPT}, {"pending_event": INTERRUPT | 3 << 8}),
     _of("limit-granularity", FLAT, {"ds_limit": 0x100000}, {"ds_limit": 0x100FFF}),
     _of("limit-granularity", FLAT, {"ds_limit": 0xFFFE}, {"ds_limit": 0xFFFF}, OLD),
     _of("base-above-4g", FLAT, {"cs_base": 1 << 32}, {"cs_base": 0xFFFFFFFF}),
@@ -144,6 +150,9 @@ def test_vm86_does_not_go_with_long_mode() -> None:
         ({"rflags": 0x8002}, "intel"),
         ({"fs_base": BIG}, "intel"),
         ({"tr_arbytes": 0}, "intel"),
+        ({"tr_sel": 4}, "intel"),
+        ({"pending_event": INTERRUPT}, "intel"),
+        ({"msr_efer": 0x500}, "intel"),
         ({"cr0": 0x20000011}, "amd"),
     ],
 )

@@ -39,6 +39,7 @@ _FROM_DOMAIN = "HVM{{domid}} restore: bad {name} {value}"
 _FROM_VCPU = "d{{domid}}v{{vcpuid}}: HVM restore: bad {name} {value}"
 
 PENDING_VALID, _PENDING_ERROR, _PENDING_RESERVED = 1 << 31, 1 << 11, 0x7FFFF000
+EXTERNAL_INTERRUPT = 0
 _TYPE_RESERVED, _MOST_VMX, _MOST_SVM = 1, 6, 4
 """The type that neither knows, and the highest that each does."""
 

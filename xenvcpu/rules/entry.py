@@ -18,6 +18,7 @@ from xenvcpu.rules import effect, entry_segments
 from xenvcpu.rules.control import (
     CR0_CD, CR0_NW, CR0_PE, CR0_PG, CR0_WP, CR4_CET, CR4_PAE, CR4_PCIDE, EFER_LMA, EFER_LME, efer_known,
 )
+from xenvcpu.rules.cpu_record import EXTERNAL_INTERRUPT, pending_type
 from xenvcpu.rules.efer import REFUSES_UNKNOWN
 from xenvcpu.rules.features import UNKNOWN, Features
 from xenvcpu.rules.release import ALWAYS, Release, Since, Until
@@ -32,7 +33,7 @@ _APM = "APM volume 2, 15.5.1"
 _BOTH = f"{_SDM_CONTROL}; {_APM}"
 _UNGUARDED = "vmx_restore_guest_msrs; SDM volume 4, 2.1"
 
-_RFLAGS_VM = 1 << 17
+_RFLAGS_IF, _RFLAGS_VM = 1 << 9, 1 << 17
 _RFLAGS_KNOWN = effect.EFLAGS_ALL | effect.EFLAGS_MBS
 _AR_L_AND_D = 1 << 9 | 1 << 10
 _TABLE_LIMIT = 0xFFFF
@@ -81,7 +82,7 @@ _CONTROL = (
     _lint(
         "lma-without-pg", "msr_efer cr0", lambda case: is_long(case) and not _paging(case),
         "long mode needs CR0.PG, and VCPUOP_initialise takes EFER.LME for long mode at once",
-        "set CR0.PG, CR0.PE and CR4.PAE as well, or leave LME to the entry code", _SDM_CONTROL,
+        "set CR0.PG, CR0.PE and CR4.PAE as well, or leave LME to the entry code", _SDM_CONTROL, INTEL,
     ),
     _lint(
         "long-mode-without-pae", "cr4 msr_efer cr0",
@@ -141,6 +142,11 @@ _FLOW = (
         "vm86-mode", "rflags cr0 msr_efer",
         lambda case: bool(case["rflags"] & _RFLAGS_VM) and (is_long(case) or not case["cr0"] & CR0_PE),
         "RFLAGS.VM needs protected mode, and not long mode", "clear bit 17", _SDM_RIP, INTEL,
+    ),
+    _lint(
+        "interrupt-without-if", "pending_event rflags",
+        lambda case: pending_type(case) == EXTERNAL_INTERRUPT and not case["rflags"] & _RFLAGS_IF,
+        "a pending external interrupt needs RFLAGS.IF", "set bit 9 of RFLAGS, or give pending_event 0", _SDM_RIP, INTEL,
     ),
     _lint(
         "rip-beyond-canonical", "rip", lambda case: is_64bit(case) and not is_canonical(case["rip"]),

@@ -36,6 +36,7 @@ _REMEDY = {
 _NON_CONFORMING, _CONFORMING, _CS_AS_DATA = (9, 11), (13, 15), 3
 _SYSTEM = ("tr", "ldtr")
 _BUSY_16BIT_TSS = 3
+_TI = 1 << 2
 _G_FROM_LIMIT = Since("4.9")
 _VM86_AR, _VM86_LIMIT = 0xF3, 0xFFFF
 
@@ -65,6 +66,14 @@ def _type(segment: str) -> Rule:
     data = f"{segment.upper()} must be accessed data or readable code, or not present"
     return _lint(
         "segment-type", (field,), broken, _NEEDED.get(segment, data), _REMEDY.get(segment, "give 0xc93, flat data")
+    )
+
+
+def _selector(segment: str) -> Rule:
+    field = f"{segment}_sel"
+    return _lint(
+        "selector-in-ldt", (field,), lambda case: bool(case[field] & _TI) and is_present(case, segment),
+        f"{segment.upper()} is described in the GDT: bit 2 of its selector, TI, must be clear", "clear bit 2",
     )
 
 
@@ -139,6 +148,7 @@ RULES: Tuple[Rule, ...] = (
         "give TR attributes 0x8b and limit 0x67",
     ),
     *_each(_type, *SEGMENTS),
+    *_each(_selector, *_SYSTEM),
     *_each(_granularity, *SEGMENTS),
     *_each(_low_base, "cs", "ds", "es", "ss"),
     _lint(
