@@ -91,7 +91,8 @@ def prepare(
     """
     record, pairs = as_record(wanted, release)
     judged = check.check_record(record, release, features, vcpuid)
-    findings = (*judged.findings, *cpu_msr_rules.refusals(pairs, release))
+    of_msrs = (*cpu_msr_rules.refusals(pairs, release, features), *cpu_msr_rules.dangers(pairs, release, features))
+    findings = (*judged.findings, *of_msrs)
     verdict = replace(judged, findings=tuple(sorted(findings, key=lambda finding: _ORDER.index(finding.level))))
     return NewVcpu(
         vcpuid, record, record.pack(), cpu_msr.encode(pairs) if pairs else None, verdict.naming(domid, vcpuid)

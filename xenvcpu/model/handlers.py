@@ -22,6 +22,7 @@ from xenvcpu.model.hypervisor import Hypervisor
 from xenvcpu.model.records import Kind
 from xenvcpu.model.vcpu import TSC_START, TSC_STOP, Vcpu, without_tsc
 from xenvcpu.rules import cpu_msr as msr_rules
+from xenvcpu.rules.features import Features
 from xenvcpu.rules import effect
 from xenvcpu.rules.cpu_record import PENDING_VALID
 from xenvcpu.rules.release import Release
@@ -124,8 +125,8 @@ def _load_msrs(host: Hypervisor, domain: Domain, vcpu: Vcpu, payload: bytes) -> 
         raise Refused(errno.EOPNOTSUPP) from None
     held = dict(cpu_msr.decode(vcpu.records.get(Typecode.CPU_MSR, cpu_msr.encode(()))))
     for index, value in pairs:
-        if msr_rules.refusals([(index, value)], host.release):
-            raise Refused(errno.ENXIO)
+        for finding in msr_rules.refusals([(index, value)], host.release, Features(vendor=host.vendor)):
+            raise Refused.by_name(finding.errno or "ENXIO")
         held[index] = value
         _store_msrs(vcpu, held)
 

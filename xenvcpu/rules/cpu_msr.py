@@ -1,47 +1,87 @@
 # SPDX-License-Identifier: MIT
 """Which MSRs the load of a CPU_MSR record takes.
 
-Source: hvm_load_cpu_msrs and its vendor hooks (arch/x86/hvm, to 4.22). Everything else is
-ENXIO there: EFER, the SYSCALL and SYSENTER MSRs and TSC_AUX have fields in the CPU record.
+Everything else is ENXIO there: EFER, the SYSCALL and SYSENTER MSRs and TSC_AUX have fields in the CPU record.
+Source: hvm_load_cpu_msrs, guest_wrmsr; vmx_load_msr and svm_load_msr up to 4.12 (4.7 to 4.22, every point release).
 """
 
 from __future__ import annotations
 
-from typing import Iterable, Mapping, Tuple
+from typing import Iterable, Iterator, Mapping, Optional, Tuple
 
-from xenvcpu.rules.release import Release, Since
+from xenvcpu.rules.features import UNKNOWN, Features
+from xenvcpu.rules.release import ALWAYS, Release, Since, Until
+from xenvcpu.rules.rule import AMD, HARDWARE, INTEL, KILLS_HOST, is_wide, may_be_vtx
 from xenvcpu.rules.verdict import Finding, Level
 
-_FIRST = Since("4.7")
+_SPEC_CTRL, _MISC_FEATURES_ENABLES, _BNDCFGS, _XSS, _PKRS = 0x48, 0x140, 0xD90, 0xDA0, 0x6E1
+_VIRT_SPEC_CTRL = 0xC001011F
 _ADDRESS_MASKS = (0xC0011027, 0xC0011019, 0xC001101A, 0xC001101B)
 """DR0_ADDRESS_MASK to DR3_ADDRESS_MASK, of 32 bits each."""
 
 ACCEPTED: Mapping[int, Since] = {
-    0x48: _FIRST, 0x140: Since("4.10"), 0xD90: _FIRST, 0xDA0: _FIRST, 0x6E1: Since("4.18"), 0xC001011F: Since("4.17"),
-    **dict.fromkeys(_ADDRESS_MASKS, _FIRST),
+    _SPEC_CTRL: Since("4.7.5", "4.8.4", "4.9.2", "4.10.1", "4.11"),
+    _MISC_FEATURES_ENABLES: Since("4.8.4", "4.9.2", "4.10"),
+    _BNDCFGS: ALWAYS, _XSS: ALWAYS, _PKRS: Since("4.18"), _VIRT_SPEC_CTRL: Since("4.17"),
+    **dict.fromkeys(_ADDRESS_MASKS, ALWAYS),
 }
-"""SPEC_CTRL, MISC_FEATURES_ENABLES, BNDCFGS, XSS, PKRS, VIRT_SPEC_CTRL and the address masks, each since a release.
+"""Each MSR that a record may hold, since a release. What the domain's CPU policy lacks is refused besides."""
 
-What the domain's CPU policy lacks is refused besides.
-"""
+_OF_VENDOR: Mapping[int, Tuple[str, Until]] = {
+    **dict.fromkeys((_SPEC_CTRL, _MISC_FEATURES_ENABLES), (INTEL, Until("4.10"))),
+    **dict.fromkeys((_BNDCFGS, _XSS), (INTEL, Until("4.13"))),
+    **dict.fromkeys(_ADDRESS_MASKS, (AMD, Until("4.12"))),
+}
+"""Until when only one vendor's hook knew an MSR."""
+
+_CHECKS_XSS = Since("4.13")
+_HOOK_CHECKS_MASKS = _OF_VENDOR[_ADDRESS_MASKS[0]][1]
 
 
-def refusals(pairs: Iterable[Tuple[int, int]], release: Release) -> Tuple[Finding, ...]:
-    """What Xen refuses among (index, value) pairs of a CPU_MSR record."""
-    return tuple(_finding(index, value, reason) for index, value in pairs for reason in _reasons(index, value, release))
-
-
-def _reasons(index: int, value: int, release: Release) -> Tuple[str, ...]:
+def _is_accepted(index: int, release: Release, features: Features) -> bool:
     if index not in ACCEPTED or release not in ACCEPTED[index]:
-        known = ", ".join(f"{each:#x}" for each, since in ACCEPTED.items() if release in since)
-        return (f"is not among those that Xen {release} loads; leave it out, it takes {known}",)
-    if index in _ADDRESS_MASKS and value >> 32:
-        return ("has 32 bits; clear the upper half",)
-    return ()
+        return False
+    vendor, until = _OF_VENDOR.get(index, ("", ()))
+    return release not in until or features.vendor in (None, vendor)
 
 
-def _finding(index: int, value: int, reason: str) -> Finding:
+def refusals(
+    pairs: Iterable[Tuple[int, int]], release: Release, features: Features = UNKNOWN
+) -> Tuple[Finding, ...]:
+    """What Xen refuses among (index, value) pairs of a CPU_MSR record; of the features, `vendor` counts."""
+    found = (_refusal(index, value, release, features) for index, value in pairs)
+    return tuple(finding for finding in found if finding is not None)
+
+
+def _refusal(index: int, value: int, release: Release, features: Features) -> Optional[Finding]:
+    errno = "ENXIO"
+    if not _is_accepted(index, release, features):
+        known = ", ".join(f"{each:#x}" for each in ACCEPTED if _is_accepted(each, release, features))
+        where = "" if features.vendor is None else f" on {HARDWARE[features.vendor]}"
+        reason = f"is not among those that Xen {release} loads{where}; leave it out, it takes {known}"
+    elif index in _ADDRESS_MASKS and is_wide(value):
+        reason = "has 32 bits; clear the upper half"
+        errno = "EDOM" if release in _HOOK_CHECKS_MASKS else errno
+    elif index == _XSS and value and release in _CHECKS_XSS:
+        reason = "must be zero, Xen has no such state for guests; leave it out"
+    else:
+        return None
     return Finding(
         "msr-not-loadable", Level.REJECTED, f"msrs.{index:#x}", value, f"MSR {index:#x} = {value:#x} {reason}",
-        errno="ENXIO", source="hvm_load_cpu_msrs",
+        errno=errno, source="hvm_load_cpu_msrs",
     )
+
+
+def dangers(
+    pairs: Iterable[Tuple[int, int]], release: Release, features: Features = UNKNOWN
+) -> Iterator[Finding]:
+    """What Xen takes among the pairs, and then faults on itself: XSS, written to the processor as it was given."""
+    if release in _CHECKS_XSS or not may_be_vtx(features):
+        return
+    for index, value in pairs:
+        if index == _XSS and value:
+            yield Finding(
+                "xss-not-zero", Level.FATAL, f"msrs.{index:#x}", value,
+                f"MSR {index:#x} = {value:#x}: XSS must be zero{KILLS_HOST} (VT-x only); leave it out",
+                source="vmx_load_msr, set_msr_xss", kills_host=True,
+            )

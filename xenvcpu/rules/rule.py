@@ -19,7 +19,7 @@ from xenvcpu.rules.release import ALWAYS, Release, Since
 from xenvcpu.rules.verdict import Finding, Level
 
 INTEL, AMD = "intel", "amd"
-_HARDWARE = {INTEL: "VT-x", AMD: "SVM"}
+HARDWARE = {INTEL: "VT-x", AMD: "SVM"}
 _BEYOND_32_BITS = 1 << 32
 KILLS_HOST = ", or the whole host goes down"
 """What a message says behind a need that Xen itself faults on."""
@@ -111,7 +111,7 @@ class Rule:
     @property
     def hardware(self) -> str:
         """`VT-x`, `SVM`, or an empty string when it holds on both."""
-        return "" if self.vendor is None else _HARDWARE[self.vendor]
+        return "" if self.vendor is None else HARDWARE[self.vendor]
 
     def applies(self, release: Release, features: Features) -> bool:
         """Whether it holds in a release, on the vendor's processors if that is known."""

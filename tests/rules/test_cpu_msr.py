@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: MIT
+"""Which MSRs a CPU_MSR record may hold, by release, vendor and value."""
+
+from __future__ import annotations
+
+import pytest
+
+from xenvcpu.rules import cpu_msr
+from xenvcpu.rules.features import UNKNOWN, Features
+from xenvcpu.rules.release import KNOWN, Release
+
+INTEL, AMD = Features(vendor="intel"), Features(vendor="amd")
+DR0_MASK, DR3_MASK = 0xC0011027, 0xC001101B
+
+
+def errnos(index: int, value: int, release: str, features: Features = UNKNOWN) -> list[str | None]:
+    return [found.errno for found in cpu_msr.refusals([(index, value)], Release.parse(release), features)]
+
+
+@pytest.mark.parametrize("index, before, since", [
+    (0x48, "4.7.4", "4.7.5"), (0x48, "4.8.3", "4.8.4"), (0x48, "4.9.1", "4.9.2"), (0x48, "4.10.0", "4.10.1"),
+    (0x140, "4.7", "4.8.4"), (0x140, "4.8.3", "4.9.2"), (0x140, "4.9.1", "4.10.0"),
+    (0xC001011F, "4.16", "4.17.0"), (0x6E1, "4.17", "4.18.0"),
+])
+def test_an_msr_is_loaded_from_a_release_on(index: int, before: str, since: str) -> None:
+    assert errnos(index, 1, before) == ["ENXIO"]
+    assert errnos(index, 1, since) == []
+
+
+@pytest.mark.parametrize("release", KNOWN, ids=str)
+def test_msrs_with_a_field_in_the_cpu_record_are_never_loaded(release: Release) -> None:
+    for index in (0xC0000080, 0xC0000081, 0xC0000082, 0xC0000102, 0xC0000103, 0x174):
+        assert len(cpu_msr.refusals([(index, 0)], release)) == 1
+
+
+@pytest.mark.parametrize("index, features, other, last, since", [
+    (0x48, INTEL, AMD, "4.9", "4.10"), (0x140, INTEL, AMD, "4.9", "4.10"), (0xD90, INTEL, AMD, "4.12", "4.13"),
+    (0xDA0, INTEL, AMD, "4.12", "4.13"), (DR0_MASK, AMD, INTEL, "4.11", "4.12"), (DR3_MASK, AMD, INTEL, "4.11", "4.12"),
+])
+def test_once_only_one_vendor_knew_an_msr(
+    index: int, features: Features, other: Features, last: str, since: str
+) -> None:
+    assert errnos(index, 0, last, features) == errnos(index, 0, last) == errnos(index, 0, since, other) == []
+    assert errnos(index, 0, last, other) == ["ENXIO"]
+
+
+@pytest.mark.parametrize("release, errno", [("4.11", "EDOM"), ("4.12", "ENXIO")])
+def test_an_address_mask_has_32_bits(release: str, errno: str) -> None:
+    assert errnos(DR0_MASK, 0xFFFFFFFF, release) == []
+    assert errnos(DR0_MASK, 1 << 32, release) == [errno]
+
+
+def test_xss_is_zero_and_up_to_4_12_xen_itself_faults_on_another_value() -> None:
+    assert errnos(0xDA0, 8, "4.13") == ["ENXIO"] and errnos(0xDA0, 0, "4.13") == errnos(0xDA0, 8, "4.12") == []
+    for release, value, features, told in (
+        ("4.12", 8, INTEL, [True]), ("4.12", 8, UNKNOWN, [True]), ("4.12", 0, INTEL, []), ("4.12", 8, AMD, []),
+        ("4.13", 8, INTEL, []),
+    ):
+        found = cpu_msr.dangers([(0xDA0, value)], Release.parse(release), features)
+        assert [finding.kills_host for finding in found] == told
