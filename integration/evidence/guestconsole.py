@@ -73,10 +73,12 @@ class GuestConsole:
     def _line(self, end: float) -> List[str]:
         assert self._fd is not None
         while b"\n" not in self._pending:
-            if time.monotonic() > end:
+            left = end - time.monotonic()
+            if left <= 0:
                 raise ConsoleError(self._complaint("did not answer in time"))
-            if not select.select([self._fd], [], [], _LOOK)[0]:
-                self._demand_alive()
+            if not select.select([self._fd], [], [], min(left, _LOOK))[0]:
+                if left > _LOOK:
+                    self._demand_alive()
                 continue
             data = os.read(self._fd, 4096)
             self._pending += data

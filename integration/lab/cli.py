@@ -74,7 +74,7 @@ def _machine(cache: Cache, options: argparse.Namespace, job: Job, scratch: Path)
 
 def _summary(outcome: Outcome, results: Path) -> None:
     output = results / "output.txt"
-    if outcome.status not in (0, 1) and output.exists():
+    if outcome.status != 0 and not outcome.failures and output.exists():
         say(output.read_text(errors="replace")[-4000:])
     for nodeid, detail in outcome.failures:
         say(f"\n{'_' * 20} {nodeid} {'_' * 20}\n{detail}")

@@ -15,6 +15,11 @@ from typing import BinaryIO, Optional, Sequence, Type
 _BLOCK = 512
 
 
+def left_out(name: str, patterns: Sequence[str]) -> bool:
+    """Says whether a name in an archive matches one of the patterns of what is left out."""
+    return any(fnmatch(name, pattern) for pattern in patterns)
+
+
 class Archive:
     """Writes one archive; use it as a context manager.
 
@@ -79,7 +84,7 @@ class Archive:
         for entry in found:
             name = f"{prefix}/{entry.name}" if prefix else entry.name
             path = Path(entry.path)
-            if any(fnmatch(name, pattern) for pattern in skip):
+            if left_out(name, skip):
                 continue
             if entry.is_symlink():
                 self.symlink(name, os.readlink(path))

@@ -11,6 +11,7 @@ from typing import Callable, List, Optional
 from integration.lab import (
     aptsources,
     cpio,
+    elf,
     foreignroot,
     job as jobs,
     kernel,
@@ -79,7 +80,7 @@ class ImageBuilder:
             root.path.rename(directory / "root")
 
         inputs = [repr(release), *aptsources.lines_for(release.suite)]
-        inputs += [*release.packages, *_sources(userland, packages)]
+        inputs += [*release.packages, *_sources(userland, packages, elf)]
         return self._cache.get(f"userland-{release.name}", inputs, build)
 
     def _kernel(self, user: Path) -> Path:
@@ -91,12 +92,23 @@ class ImageBuilder:
         inputs += [*aptsources.lines_for(releases.KERNEL_SUITE), *_sources(kernel, packages)]
         return self._cache.get("kernel", inputs, build)
 
+    def _wheels(self, release: Release) -> List[Path]:
+        def build(directory: Path, scratch: Path) -> None:
+            self._say(f"fetching Python packages for Python {release.python}")
+            wheels.download(directory, release)
+
+        inputs = [release.python, *wheels.requirements(release)]
+        directory = self._cache.get(f"wheels-{release.python}", inputs, build)
+        return sorted(directory.glob("*.whl"))
+
     def _python(self, release: Release, user: Path, wheel: Optional[Path]) -> Path:
+        everything = self._wheels(release) + ([wheel] if wheel else [])
+
         def build(directory: Path, scratch: Path) -> None:
             self._say("installing Python packages for the dom0")
-            wheels.pack(directory, scratch, release, ForeignRoot(user / "root"), wheel)
+            wheels.pack(directory, scratch, release, ForeignRoot(user / "root"), everything)
 
-        inputs = [wheels.fingerprint(wheel), release.python, *wheels.requirements(release)]
+        inputs = [release.python, *map(wheels.fingerprint, everything)]
         return self._cache.get(f"python-{release.name}", inputs + _sources(wheels), build)
 
 

@@ -50,14 +50,12 @@ class Release:
         suite: Debian suite of hypervisor, tools and userland.
         xen: The two-part version in package names and in the libxenctrl SONAME.
         python: Version of the suite's python3.
-        constraints: Limits on Python packages, in pip's syntax.
     """
 
     name: str
     suite: str
     xen: str
     python: str
-    constraints: Tuple[str, ...] = ()
 
     @property
     def hypervisor(self) -> str:
@@ -78,14 +76,7 @@ class Release:
 RELEASES: Dict[str, Release] = {
     release.name: release
     for release in (
-        Release(
-            "4.14",
-            "bullseye",
-            "4.14",
-            "3.9",
-            # pip selects by the running interpreter; newer ones are not 3.9 code
-            ("click<8.2", "pycparser<3", "cffi<2", "pytest<8.5"),
-        ),
+        Release("4.14", "bullseye", "4.14", "3.9"),
         Release("4.17", "bookworm", "4.17", "3.11"),
         Release("4.20", "trixie", "4.20", "3.13"),
         Release("4.20.5", "sid", "4.20", "3.14"),

@@ -3,10 +3,11 @@
 
 import gzip
 from pathlib import Path
-from typing import Dict, Tuple
+from typing import Dict, Set, Tuple
 
 from integration.lab.commands import run
-from integration.lab.cpio import Archive
+from integration.lab.cpio import Archive, left_out
+from integration.lab.elf import closure
 from integration.lab.foreignroot import ForeignRoot
 from integration.lab.packages import PackageSource, unpack
 from integration.lab.releases import Release
@@ -21,15 +22,18 @@ _FILES: Dict[str, str] = {
 _LINKS: Dict[str, str] = {"usr/bin/awk": "mawk"}
 _DIRECTORIES = ("dev", "proc", "sys", "run", "tmp", "root", "var/log/xen", "var/lib/xen")
 
-#: Libraries that nothing left in a Linux guest uses.
-_GUEST_LIBRARIES = (
-    "apparmor apt-pkg bpf btrfs bz2 cap-ng db-5.3 debconf elf expatw ext2fs"
-    " fdisk form fuse gcrypt gmp gnutls gpg-error gssapi_krb5 history hogweed k5crypto keyutils"
-    " kdb5 krad krb5 krb5support menu mnl mvec ncurses nettle nsl nss_hesiod p11-kit pam panel pcre"
-    " proc2 readline semanage sepol smartcols sqlite3 ssl systemd tasn1 tirpc udev xenguest xenlight"
-    " xtables xxhash yajl"
-).split()
+_LIBRARIES = "usr/lib/x86_64-linux-gnu"
 
+#: Libraries that a Linux guest's Python opens by name, besides those that programs need.
+_GUEST_LIBRARIES = (
+    "libxencall.so.*",
+    "libxenctrl.so.*",
+    "libxenforeignmemory.so.*",
+    "libxenstore.so.*",
+    "libxentoollog.so.*",
+    "libgcc_s.so.*",
+    "libpthread.so.*",
+)
 _GUEST_CODECS = "big5 cp euc gb hp iso johab koi8 kz1 mac palmos ptcp shift tis".split()
 
 #: Not in a Linux guest: the toolstack, administration, and what only pytest uses.
@@ -60,12 +64,30 @@ _NOT_IN_GUEST = (
     "usr/lib/python3*/unittest",
     "usr/lib/python3*/lib-dynload/_codecs_[!_]*",
     "usr/lib/python3*/lib-dynload/_test*",
-    "usr/lib/x86_64-linux-gnu/security",
-    "usr/lib/x86_64-linux-gnu/xtables",
-    *(f"usr/lib/x86_64-linux-gnu/lib{name}[.-]*" for name in _GUEST_LIBRARIES),
     *(f"usr/lib/python3*/encodings/{name}*" for name in _GUEST_CODECS),
     *(f"usr/lib/python3*/encodings/__pycache__/{name}*" for name in _GUEST_CODECS),
 )
+
+
+def _guest_libraries(root: Path) -> Set[str]:
+    """Returns the libraries that what is left in a Linux guest needs."""
+    directory = root / _LIBRARIES
+    opened = [path for pattern in _GUEST_LIBRARIES for path in directory.glob(pattern)]
+    programs = [
+        path
+        for pattern in ("usr/bin/*", "usr/sbin/*", "usr/lib/python3*/lib-dynload/*")
+        for path in root.glob(pattern)
+        if not left_out(str(path.relative_to(root)), _NOT_IN_GUEST)
+    ]
+    names = closure([*opened, *programs], directory) | {path.name for path in opened}
+    # what a name stands for, and the loader, which nobody names
+    return names | {(directory / name).resolve().name for name in names} | {"ld-linux-x86-64.so.2"}
+
+
+def _not_in_guest(root: Path) -> Tuple[str, ...]:
+    libraries = _guest_libraries(root)
+    others = {path.name for path in (root / _LIBRARIES).iterdir()} - libraries
+    return (*_NOT_IN_GUEST, *(f"{_LIBRARIES}/{name}" for name in sorted(others)))
 
 
 def _finish(root: ForeignRoot) -> None:
@@ -103,5 +125,5 @@ def pack_userland(root: ForeignRoot, directory: Path, release: Release) -> Tuple
     with Archive(made[1]) as archive:
         archive.tree(root.path, skip=("boot",))
     with Archive(made[2]) as archive:
-        archive.tree(root.path, skip=_NOT_IN_GUEST)
+        archive.tree(root.path, skip=_not_in_guest(root.path))
     return made

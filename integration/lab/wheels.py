@@ -5,7 +5,7 @@ import hashlib
 import shutil
 import sys
 from pathlib import Path
-from typing import List, Optional, Sequence
+from typing import List, Sequence
 
 from integration.lab.commands import run
 from integration.lab.cpio import Archive
@@ -42,18 +42,17 @@ _TOP_FILES = (
 
 
 def requirements(release: Release) -> List[str]:
-    """Returns what is installed besides the project's wheel, in pip's syntax."""
+    """Returns what is installed besides the project's wheel."""
     wanted = list(_REQUIREMENTS)
     if release.python in ("3.9", "3.10"):
-        wanted.append("tomli")
-    names = {constraint.split("<")[0]: constraint for constraint in release.constraints}
-    wanted = [names.pop(name, name) for name in wanted]
-    return wanted + sorted(names.values())
+        # pip judges "python_version < 3.11" by the interpreter that runs it
+        wanted += ["tomli", "exceptiongroup", "typing-extensions"]
+    return wanted
 
 
-def fingerprint(wheel: Optional[Path]) -> str:
+def fingerprint(wheel: Path) -> str:
     """Returns a hash of a wheel's content."""
-    return hashlib.sha256(wheel.read_bytes()).hexdigest() if wheel else "none"
+    return hashlib.sha256(wheel.read_bytes()).hexdigest()
 
 
 def source_files(project: Path) -> List[Path]:
@@ -90,13 +89,27 @@ def build_wheel(project: Path, directory: Path, scratch: Path) -> None:
         raise LabError(f"no wheel came out of {project}")
 
 
-def _install(directory: Path, release: Release, wanted: Sequence[str]) -> None:
-    argv = [sys.executable, "-m", "pip", "install", "--quiet", "--no-compile"]
-    argv += ["--target", str(directory), "--only-binary=:all:", "--no-warn-conflicts"]
-    argv += ["--implementation", "cp", "--python-version", release.python]
+def _for_python(release: Release) -> List[str]:
+    argv = ["--only-binary=:all:", "--implementation", "cp", "--python-version", release.python]
     for platform in _PLATFORMS:
         argv += ["--platform", platform]
-    run([*argv, *wanted], timeout=_LIMIT)
+    return argv
+
+
+def download(directory: Path, release: Release) -> None:
+    """Fetches the wheels of all requirements, as the release's Python wants them.
+
+    ``pip install`` would resolve for the interpreter that runs it; ``pip download``
+    resolves for the one that it is told.
+    """
+    argv = [sys.executable, "-m", "pip", "download", "--quiet", "--dest", str(directory)]
+    run([*argv, *_for_python(release), *requirements(release)], timeout=_LIMIT)
+
+
+def _install(directory: Path, release: Release, wheels: Sequence[Path]) -> None:
+    argv = [sys.executable, "-m", "pip", "install", "--quiet", "--no-compile", "--no-index"]
+    argv += ["--no-deps", "--no-warn-conflicts", "--target", str(directory)]
+    run([*argv, *_for_python(release), *map(str, wheels)], timeout=_LIMIT)
 
 
 def _point_scripts(directory: Path) -> None:
@@ -108,7 +121,7 @@ def _point_scripts(directory: Path) -> None:
 
 
 def pack(
-    directory: Path, scratch: Path, release: Release, root: ForeignRoot, wheel: Optional[Path]
+    directory: Path, scratch: Path, release: Release, root: ForeignRoot, wheels: Sequence[Path]
 ) -> None:
     """Makes ``python.cpio`` and ``guest-python.cpio`` in ``directory``.
 
@@ -117,13 +130,12 @@ def pack(
         scratch: Working space.
         release: The release whose Python will import the packages.
         root: That Python, which byte-compiles them.
-        wheel: The project's wheel, if there is one.
+        wheels: Everything to install.
     """
     base = scratch / "overlay"
     packages = base / TARGET
     packages.mkdir(parents=True)
-    wanted = requirements(release) + ([str(wheel)] if wheel else [])
-    _install(packages, release, wanted)
+    _install(packages, release, wheels)
     _point_scripts(packages / "bin")
     root.compile_python(packages, base)
     for name, skip in (("python.cpio", ()), ("guest-python.cpio", _NOT_IN_GUEST)):

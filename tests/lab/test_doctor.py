@@ -5,6 +5,7 @@ import pytest
 
 from integration.lab import aptsources, doctor
 from integration.lab.errors import HostCannotError
+from integration.lab.qemu import QEMU
 
 
 @pytest.fixture(autouse=True)
@@ -21,8 +22,8 @@ def test_a_whole_machine_is_healthy() -> None:
 
 def test_missing_programs_have_packages() -> None:
     """Two programs of one package give one package in the command."""
-    diagnosis = doctor.diagnose(lambda program: program not in ("as", "ld", doctor.QEMU))
-    assert diagnosis.missing == (f"program {doctor.QEMU}", "program as", "program ld")
+    diagnosis = doctor.diagnose(lambda program: program not in ("as", "ld", QEMU))
+    assert diagnosis.missing == (f"program {QEMU}", "program as", "program ld")
     assert diagnosis.remedy == "apt-get install --no-install-recommends binutils qemu-system-x86"
     assert not diagnosis.healthy
     with pytest.raises(HostCannotError, match="to install: apt-get") as caught:

@@ -71,7 +71,10 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: Program) -> 
     return Stage(tmp_path, monkeypatch)
 
 
-def kinds(tmp_path: Path, limits: Limits = Limits()) -> List[str]:
+WIDE = Limits()
+
+
+def kinds(tmp_path: Path, limits: Limits = WIDE) -> List[str]:
     """Boots and returns the kinds of all events."""
     with EmulatedHost(MACHINE, tmp_path, limits) as host:
         return [event.kind for event in host.events()]

@@ -37,11 +37,9 @@ def test_releases_are_one_table() -> None:
         find_release("3.4")
 
 
-def test_requirements_obey_constraints() -> None:
-    """A limited package stands once, limited; an old Python gets a TOML reader."""
-    old = wheels.requirements(find_release("4.14"))
-    assert "click<8.2" in old and "click" not in old and "pycparser<3" in old
-    assert "tomli" in old
+def test_old_pythons_need_more() -> None:
+    """What pip would leave out, because its own Python is newer, is asked for by name."""
+    assert {"tomli", "exceptiongroup"} < set(wheels.requirements(find_release("4.14")))
     assert wheels.requirements(find_release("4.17")) == ["pytest", "cffi", "click", "rich"]
 
 
