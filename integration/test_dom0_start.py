@@ -45,7 +45,9 @@ def assert_unharmed(guest: TinyGuest) -> None:
     assert (watch.errors, watch.last, watch.tsc_back) == (0, "none", 0)
 
 
-def test_all_secondary_vcpus_start_in_one_load_with_each_register_as_asked(host: Host, tiny_guest: Factory) -> None:
+def test_all_secondary_vcpus_start_in_one_load_with_each_register_as_asked(
+    host: Host, tiny_guest: Factory, record_property: Callable[[str, object], None]
+) -> None:
     """Seven vcpus start at once; each dumps the registers it was given, while the boot vcpu watches its own."""
     guest = tiny_guest(vcpus=8)
     guest.watch_registers()
@@ -61,7 +63,7 @@ def test_all_secondary_vcpus_start_in_one_load_with_each_register_as_asked(host:
     assert guest.online() == list(range(8))
     assert guest.beat() > before
     assert_unharmed(guest)
-    print(f"pause {1000 * (report.pause_seconds or 0):.1f} ms")
+    record_property("pause_ms", round(1000 * (report.pause_seconds or 0), 1))
 
 
 @pytest.mark.parametrize("mode", starts.MODES)
@@ -177,7 +179,9 @@ def test_with_the_rules_bypassed_xen_refuses_and_the_guest_is_unharmed(
     assert_unharmed(guest)
 
 
-def test_a_hundred_starts_leave_the_boot_vcpu_as_it_is(host: Host, tiny_guest: Factory) -> None:
+def test_a_hundred_starts_leave_the_boot_vcpu_as_it_is(
+    host: Host, tiny_guest: Factory, record_property: Callable[[str, object], None]
+) -> None:
     """100 starts and stops of another vcpu: no register of the boot vcpu changes, its TSC never goes back."""
     guest = tiny_guest(vcpus=2)
     guest.watch_registers()
@@ -188,7 +192,8 @@ def test_a_hundred_starts_leave_the_boot_vcpu_as_it_is(host: Host, tiny_guest: F
         pauses.append(domain.start([1], lambda vcpuid: context).pause_seconds or 0.0)
         domain.stop([1])
     assert_unharmed(guest)
-    print(f"pause: median {1000 * sorted(pauses)[50]:.1f} ms, longest {1000 * max(pauses):.1f} ms")
+    record_property("pause_ms_median", round(1000 * sorted(pauses)[50], 1))
+    record_property("pause_ms_longest", round(1000 * max(pauses), 1))
 
 
 def test_the_pat_of_the_boot_vcpu_survives(host: Host, tiny_guest: Factory) -> None:
@@ -213,7 +218,9 @@ def test_the_pat_of_the_boot_vcpu_survives(host: Host, tiny_guest: Factory) -> N
     guest.await_beats()
 
 
-def test_127_vcpus_start_in_one_load(host: Host, tiny_guest: Factory) -> None:
+def test_127_vcpus_start_in_one_load(
+    host: Host, tiny_guest: Factory, record_property: Callable[[str, object], None]
+) -> None:
     """The most that Xen allows: each of them runs its stub."""
     guest = tiny_guest(vcpus=128)
     domain = drive(host, guest)
@@ -221,7 +228,7 @@ def test_127_vcpus_start_in_one_load(host: Host, tiny_guest: Factory) -> None:
     report = domain.start(range(1, 128), contexts.__getitem__)
     assert len(report.vcpuids) == 127
     assert all(guest.dump(vcpuid, timeout=60)["rdi"] == contexts[vcpuid].rdi for vcpuid in contexts)
-    print(f"pause {1000 * (report.pause_seconds or 0):.1f} ms")
+    record_property("pause_ms", round(1000 * (report.pause_seconds or 0), 1))
 
 
 def test_the_last_vcpu_is_not_stopped(host: Host, tiny_guest: Factory) -> None:

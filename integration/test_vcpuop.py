@@ -66,7 +66,7 @@ def test_xen_answers_every_case_as_the_rules_do(host: Host, tiny_guest: Factory)
                 assert guest.vcpu_op(INITIALISE, 1, image.pack()) == -errno.EEXIST
                 domain.stop([1])
     assert answers == expected
-    print(f"{len(answers)} contexts judged alike, {sum(1 for rc in answers.values() if rc)} of them refused")
+    assert len(answers) > 40 and 0 < sum(1 for answer in answers.values() if answer) < len(answers)
     guest.await_beats()
 
 
