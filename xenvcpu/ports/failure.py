@@ -30,6 +30,9 @@ _HINTS: Mapping[Tuple[str, int], str] = {
     ("VCPUOP_initialise", errno.EINVAL): "Xen refused the context; its console (xl dmesg in dom0) has the reason",
     ("VCPUOP_up", errno.EINVAL): "the vcpu is not initialised",
 }
+_VCPU_INFO = "xc_vcpu_getinfo"
+_UNMADE_VCPU = ", or its vcpu {} is not made yet: Xen up to 4.21 says the same of both"
+"""XEN_DOMCTL_getvcpuinfo answers ESRCH for a vcpu that a domain under construction does not have yet; later ENOENT."""
 _CLASSES: Mapping[int, Type[HypercallError]] = {
     errno.EEXIST: AlreadyInitialisedError, errno.EACCES: InterfaceMismatchError,
 }
@@ -54,7 +57,10 @@ def failure(
     if number == errno.EPERM and op not in _BAD_STREAM_AS_EPERM:
         return RestrictedError(number, f"{op}: {_NO_PRIVILEGE}")
     if number == errno.ESRCH:
-        return NoSuchDomainError(f"there is no domain {domid}", domid=domid)
+        or_vcpu = _UNMADE_VCPU.format(vcpuid) if op == _VCPU_INFO else ""
+        return NoSuchDomainError(f"there is no domain {domid}{or_vcpu}", domid=domid, vcpuid=vcpuid)
+    if number == errno.ENOENT and op == _VCPU_INFO:
+        return NoSuchVcpuError(f"domain {domid} has no vcpu {vcpuid}", domid=domid, vcpuid=vcpuid)
     if number == errno.ENOENT and is_guest:
         return NoSuchVcpuError(f"this domain has no vcpu {vcpuid}", vcpuid=vcpuid)
     hint = _HINTS.get((op, number), "")

@@ -54,7 +54,9 @@ def _segments(record: Image) -> Iterator[str]:
 @global_options
 @pass_session
 def command(session: Session, domain: str, vcpu: int) -> None:
-    """Show the registers of one vcpu that is up; the domain is not stopped for it.
+    """Show the registers of one vcpu that is up.
+
+    Xen pauses that vcpu while it reads them; up to 4.11 it pauses the whole domain.
 
     What --json prints is a context file of format cpu_record: `start` takes it, and
     `encode` makes the record's bytes of it.
