@@ -14,6 +14,7 @@ from xenvcpu.rules.release import KNOWN, Release, Since
 
 _SAVES_RANGE_0 = Since("4.12")
 _INTEL_FAMILY = 6
+_PAT = slice(mtrr.LAYOUT.fields["msr_pat_cr"].size)
 _TSC = cpu_record.LAYOUT.fields["tsc"]
 
 
@@ -42,12 +43,20 @@ class SavedState:
         Raises:
             FormatError: It is cut off, or begins with something other than HEADER.
         """
-        records = save_stream.split(stream).records
-        if records[0].typecode != Typecode.HEADER:
+        records = (record for _, record in save_stream.walk(stream))
+        header = next(records)
+        if header.typecode != Typecode.HEADER:
             raise FormatError("a save stream begins with HEADER", offset=0)
-        kinds = (Typecode.CPU, Typecode.CPU_XSAVE, Typecode.MTRR)
-        cpu, xsave, memory_types = (save_stream.by_vcpu(records, code) for code in kinds)
-        return cls(records[0], cpu, xsave, memory_types, release)
+        cpu: dict[int, Record] = {}
+        xsave: dict[int, Record] = {}
+        memory_types: dict[int, Record] = {}
+        kinds: dict[int, dict[int, Record]] = {
+            Typecode.CPU: cpu, Typecode.CPU_XSAVE: xsave, Typecode.MTRR: memory_types,
+        }
+        for record in records:
+            if record.typecode in kinds:
+                kinds[record.typecode][record.instance] = record
+        return cls(header, cpu, xsave, memory_types, release)
 
     @property
     def online(self) -> Tuple[int, ...]:
@@ -84,7 +93,7 @@ class SavedState:
         On AMD with HAP every load of a CPU record resets it (svm_vmcb_restore, all releases).
         """
         records = {vcpuid: self.mtrr[vcpuid] for vcpuid in self.cpu if vcpuid in self.mtrr}
-        pats = {vcpuid: mtrr.LAYOUT.unpack(record.payload)["msr_pat_cr"] for vcpuid, record in records.items()}
+        pats = {vcpuid: int.from_bytes(record.payload[_PAT], "little") for vcpuid, record in records.items()}
         return {vcpuid: pat for vcpuid, pat in pats.items() if pat != mtrr.PAT_RESET}
 
     @property
