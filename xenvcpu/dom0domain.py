@@ -95,7 +95,7 @@ class Dom0Domain:
         )
 
     def record(self, vcpuid: int) -> Image:
-        """The CPU record of one vcpu, which is paused for it (up to 4.11 its domain); `tsc` is that of the last full save.
+        """The CPU record of one vcpu, paused for it (up to 4.11 its domain is); `tsc` is of the last full save.
 
         Raises:
             NoSuchVcpuError: The domain has no such vcpu.

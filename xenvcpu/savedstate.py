@@ -43,19 +43,20 @@ class SavedState:
         Raises:
             FormatError: It is cut off, or begins with something other than HEADER.
         """
-        records = (record for _, record in save_stream.walk(stream))
-        header = next(records)
-        if header.typecode != Typecode.HEADER:
-            raise FormatError("a save stream begins with HEADER", offset=0)
         cpu: dict[int, Record] = {}
         xsave: dict[int, Record] = {}
         memory_types: dict[int, Record] = {}
         kinds: dict[int, dict[int, Record]] = {
             Typecode.CPU: cpu, Typecode.CPU_XSAVE: xsave, Typecode.MTRR: memory_types,
         }
-        for record in records:
-            if record.typecode in kinds:
+        header: Optional[Record] = None
+        for position, record in save_stream.walk(stream, {Typecode.HEADER, *kinds}):
+            if record.typecode != Typecode.HEADER:
                 kinds[record.typecode][record.instance] = record
+            elif position == 0:
+                header = record
+        if header is None:
+            raise FormatError("a save stream begins with HEADER", offset=0)
         return cls(header, cpu, xsave, memory_types, release)
 
     @property

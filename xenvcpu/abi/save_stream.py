@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import enum
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from typing import NamedTuple
 
 from xenvcpu.abi.layout import Field, Layout, sequence
@@ -113,28 +113,39 @@ def header(changeset: int = 0, cpuid: int = 0, gtsc_khz: int = 0) -> Record:
     return Record(Typecode.HEADER, 0, HEADER_LAYOUT.image(values).pack())
 
 
-def walk(data: bytes) -> Iterator[tuple[int, Record]]:
+def _descriptors(data: bytes) -> Iterator[tuple[int, int, int, int]]:
+    """Offset, typecode, instance and length of each record up to END."""
+    position, size, end = 0, len(data), int(Typecode.END)
+    typecode: int | None = None
+    while typecode != end:
+        if size - position < _DESCRIPTOR.size:
+            what = "a descriptor is cut off" if size > position else "there is no END record"
+            raise FormatError(f"save stream of {size} bytes: {what} at offset {position}", offset=position)
+        typecode, instance, length = _DESCRIPTOR.unpack_from(data, position)
+        if length > size - position - _DESCRIPTOR.size:
+            raise FormatError(
+                f"save stream of {size} bytes: the record at offset {position} (typecode {typecode}, instance"
+                f" {instance}) has {length} bytes, {size - position - _DESCRIPTOR.size} are left", offset=position,
+            )
+        yield position, typecode, instance, length
+        position += _DESCRIPTOR.size + length
+
+
+def walk(data: bytes, wanted: Container[int] | None = None) -> Iterator[tuple[int, Record]]:
     """The records up to END, each with the offset of its descriptor, as Xen goes through them.
+
+    Args:
+        data: A save stream.
+        wanted: The typecodes to give; all if None.
 
     Raises:
         FormatError: On reaching a descriptor that is cut off, a payload that overruns the
             stream, or the end of the bytes with no END before it.
     """
-    position, size = 0, len(data)
-    typecode: int | None = None
-    while typecode != Typecode.END:
-        if size - position < _DESCRIPTOR.size:
-            what = "a descriptor is cut off" if size > position else "there is no END record"
-            raise FormatError(f"save stream of {size} bytes: {what} at offset {position}", offset=position)
-        typecode, instance, length = _DESCRIPTOR.unpack_from(data, position)
-        start = position + _DESCRIPTOR.size
-        if length > size - start:
-            raise FormatError(
-                f"save stream of {size} bytes: the record at offset {position} (typecode {typecode}, instance"
-                f" {instance}) has {length} bytes, {size - start} are left", offset=position,
-            )
-        yield position, Record(typecode, instance, data[start : start + length])
-        position = start + length
+    for position, typecode, instance, length in _descriptors(data):
+        if wanted is None or typecode in wanted:
+            start = position + _DESCRIPTOR.size
+            yield position, Record(typecode, instance, data[start : start + length])
 
 
 def split(data: bytes) -> Stream:
