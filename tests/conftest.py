@@ -3,7 +3,23 @@
 
 from __future__ import annotations
 
+import json
+import os
 import sys
 from pathlib import Path
+from typing import Any
 
-sys.path.append(str(Path(__file__).resolve().parents[1]))
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.append(str(ROOT))
+
+
+@pytest.fixture(scope="session")
+def facts() -> dict[str, Any]:
+    """`xen-abi.json`, from each release's own headers and sources; XENVCPU_FACTS names another place for it."""
+    path = Path(os.environ.get("XENVCPU_FACTS", ROOT / ".." / "shared" / "facts" / "xen-abi.json"))
+    if not path.is_file():
+        pytest.skip("xen-abi.json is not here (XENVCPU_FACTS names it)")
+    loaded: dict[str, Any] = json.loads(path.read_text())
+    return loaded

@@ -11,7 +11,8 @@ from xenvcpu.abi.domain_info import DomainInfo
 from xenvcpu.abi.layout import Image
 from xenvcpu.abi.xen_version import EXTRAVERSION_SIZE, XENVER_EXTRAVERSION, XENVER_VERSION
 from xenvcpu.errors import HypercallError, NoSuchDomainError
-from xenvcpu.ports.failure import cannot_open, failure
+from xenvcpu.ports.failure import failure
+from xenvcpu.ports.handle import LibraryHandle
 from xenvcpu.rules.release import Release
 
 if TYPE_CHECKING:
@@ -23,8 +24,11 @@ _LARGEST_INFO = 256
 """Room for one `xc_domaininfo_t` of whichever release the library was built for, or of one to come."""
 
 
-class Dom0Port:
+class Dom0Port(LibraryHandle):
     """An open libxenctrl handle; each method is one C call.
+
+    Attributes:
+        release: The running Xen.
 
     Synchronization: not for use from two threads at once, nor after a fork.
     """
@@ -36,12 +40,7 @@ class Dom0Port:
             LibraryMissingError: It is not installed.
             HostError: Not under Xen, or no permission.
         """
-        self._ffi = libraries.ffi
-        self._lib: Any = libraries.xenctrl
-        self._log = libraries.new_log()
-        self._xch: Any = self._lib.xc_interface_open(self._log.handle, self._log.handle, 0)
-        if self._xch == self._ffi.NULL:
-            raise cannot_open("xc_interface_open", self._ffi.errno, self._log.take())
+        super().__init__(libraries, libraries.xenctrl, "xc_interface_open", "xc_interface_close", loggers=2)
         try:
             self.release = self._read_release()
         except BaseException:
@@ -49,15 +48,9 @@ class Dom0Port:
             raise
         self._console_index = self._ffi.new("uint32_t *")
 
-    def close(self) -> None:
-        """Close the handle; a second time does nothing."""
-        if self._xch is not None:
-            xch, self._xch = self._xch, None
-            self._lib.xc_interface_close(xch)
-            self._log.close()
-
-    def __repr__(self) -> str:
-        return f"<Dom0Port {'CLOSED' if self._xch is None else f'Xen {self.release}'}>"
+    @property
+    def _xch(self) -> Any:
+        return self._handle
 
     def _checked(self, op: str, result: int, domid: Optional[int] = None, vcpuid: Optional[int] = None) -> int:
         """Pass a result on, or raise for -1. Called in one expression with the call, so that errno is still its own."""

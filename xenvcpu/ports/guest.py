@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import enum
 import errno
-from typing import TYPE_CHECKING, Any, Callable
+from typing import TYPE_CHECKING, Callable
 
 from xenvcpu.abi import vcpu_hvm_context, vcpu_info
 from xenvcpu.abi.layout import Image
 from xenvcpu.abi.xen_version import EXTRAVERSION_SIZE, XENVER_EXTRAVERSION, XENVER_VERSION
 from xenvcpu.errors import AlreadyInitialisedError, HypercallError
-from xenvcpu.ports.failure import cannot_open, failure
+from xenvcpu.ports.failure import failure
+from xenvcpu.ports.handle import LibraryHandle
 from xenvcpu.rules.release import Release
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class VcpuOp(enum.IntEnum):
     VCPUOP_get_runstate_info = 4
 
 
-class GuestPort:
+class GuestPort(LibraryHandle):
     """An open libxencall handle; each method is one hypercall.
 
     Synchronization: not for use from two threads at once, nor after a fork.
@@ -47,22 +48,7 @@ class GuestPort:
             LibraryMissingError: It is not installed.
             HostError: Not under Xen, or no permission.
         """
-        self._ffi = libraries.ffi
-        self._lib: Any = libraries.xencall
-        self._log = libraries.new_log()
-        self._handle: Any = self._lib.xencall_open(self._log.handle, 0)
-        if self._handle == self._ffi.NULL:
-            raise cannot_open("xencall_open", self._ffi.errno, self._log.take())
-
-    def close(self) -> None:
-        """Close the handle; a second time does nothing."""
-        if self._handle is not None:
-            handle, self._handle = self._handle, None
-            self._lib.xencall_close(handle)
-            self._log.close()
-
-    def __repr__(self) -> str:
-        return f"<GuestPort {'CLOSED' if self._handle is None else 'open'}>"
+        super().__init__(libraries, libraries.xencall, "xencall_open", "xencall_close")
 
     def read_release(self) -> Release:
         """The running Xen, from XENVER_version and XENVER_extraversion."""

@@ -6,7 +6,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from xenvcpu.errors import HypercallError
-from xenvcpu.ports.failure import cannot_open, failure
+from xenvcpu.ports.failure import failure
+from xenvcpu.ports.handle import LibraryHandle
 
 if TYPE_CHECKING:
     from xenvcpu.libraries import Libraries
@@ -15,7 +16,7 @@ PAGE = 4096
 PROT_READ, PROT_WRITE = 1, 2
 
 
-class MemoryPort:
+class MemoryPort(LibraryHandle):
     """An open libxenforeignmemory handle. Maps read-only, unless it is to write.
 
     Synchronization: not for use from two threads at once, nor after a fork.
@@ -28,21 +29,9 @@ class MemoryPort:
             LibraryMissingError: It is not installed.
             HostError: Not under Xen, or no permission.
         """
-        self._ffi = libraries.ffi
-        self._lib: Any = libraries.xenforeignmemory
-        self._log = libraries.new_log()
-        self._handle: Any = self._lib.xenforeignmemory_open(self._log.handle, 0)
-        if self._handle == self._ffi.NULL:
-            number, log = self._ffi.errno, self._log.take()
-            self._log.close()
-            raise cannot_open("xenforeignmemory_open", number, log)
-
-    def close(self) -> None:
-        """Close the handle; a second time does nothing."""
-        if self._handle is not None:
-            handle, self._handle = self._handle, None
-            self._lib.xenforeignmemory_close(handle)
-            self._log.close()
+        super().__init__(
+            libraries, libraries.xenforeignmemory, "xenforeignmemory_open", "xenforeignmemory_close"
+        )
 
     def _map(self, domid: int, address: int, size: int, protection: int) -> Any:
         pages = range(address // PAGE, (address + size - 1) // PAGE + 1)

@@ -5,13 +5,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Optional
 
-from xenvcpu.ports.failure import cannot_open
+from xenvcpu.ports.handle import LibraryHandle
 
 if TYPE_CHECKING:
     from xenvcpu.libraries import Libraries
 
 
-class XenstorePort:
+class XenstorePort(LibraryHandle):
     """An open libxenstore handle, read only.
 
     Synchronization: not for use from two threads at once, nor after a fork.
@@ -24,18 +24,8 @@ class XenstorePort:
             LibraryMissingError: It is not installed.
             HostError: No xenstore to be reached.
         """
-        self._ffi = libraries.ffi
+        super().__init__(libraries, libraries.xenstore, "xs_open", "xs_close", loggers=0)
         self._libc: Any = libraries.libc
-        self._lib: Any = libraries.xenstore
-        self._handle: Any = self._lib.xs_open(0)
-        if self._handle == self._ffi.NULL:
-            raise cannot_open("xs_open", self._ffi.errno)
-
-    def close(self) -> None:
-        """Close the handle; a second time does nothing."""
-        if self._handle is not None:
-            handle, self._handle = self._handle, None
-            self._lib.xs_close(handle)
 
     def read(self, path: str) -> Optional[str]:
         """The value at a path, or None where there is none to be read."""
