@@ -2,8 +2,10 @@
 """The QEMU process: its command line, and its death with ours.
 
 One emulated processor only: with two, QEMU's SVM loses guests at random. The
-rdrand flag spares the dom0 twenty seconds of waiting for entropy. KVM is not
-used even where it exists, so that every machine runs the same lab.
+rdrand flag spares the dom0 twenty seconds of waiting for entropy. RDTSCP is left
+off: QEMU reports an intercepted one as RDTSC, Xen then cannot decode it, and Linux
+dies (a domain with tsc_mode="native" has no such intercept). KVM is not used even
+where it exists, so that every machine runs the same lab.
 """
 
 import ctypes
