@@ -91,8 +91,8 @@ def pythons() -> Result:
     for version in OTHER_PYTHONS:
         if version == f"{sys.version_info[0]}.{sys.version_info[1]}":
             continue
-        interpreter = shutil.which(f"python{version}") or newest_pyenv(version)
-        if not works(interpreter):
+        interpreter = next(filter(works, (shutil.which(f"python{version}"), newest_pyenv(version))), None)
+        if interpreter is None:
             total.skipped.append(f"tests on Python {version}: no python{version} on this machine")
             continue
         with tempfile.TemporaryDirectory() as folder:
