@@ -42,4 +42,4 @@ def test_on_svm_a_wide_dr6_kills_the_domain_alone() -> None:
 @pytest.mark.parametrize("field, value", [("gdtr_base", BIG), ("sysenter_eip", BIG), ("dr7", 1 << 32), ("rip", BIG)])
 def test_what_only_vm_entry_refuses_kills_the_domain_alone(field: str, value: int) -> None:
     finding, = _found(field, value)
-    assert not finding.kills_host and finding.as_dict()["kills_host"] is False
+    assert not finding.kills_host and "kills_host" not in finding.as_dict()

@@ -36,7 +36,10 @@ def _lines(stream: BinaryIO) -> Iterator[bytes | None]:
 def _value(line: bytes | None, question: Question) -> VcpuContext | Image:
     if line is None:
         raise ValueError(f"longer than {MAX_SIZE} bytes")
-    data: Any = json.loads(line)
+    try:
+        data: Any = json.loads(line)
+    except ValueError as exc:
+        raise ValueError(f"not JSON: {exc}") from exc
     if not isinstance(data, dict) or len(data) != 1 or not {BYTES, CONTEXT} & set(data):
         raise ValueError('a line is {"bytes": HEX} or {"context": {...}}')
     if CONTEXT in data:
@@ -55,11 +58,11 @@ def judge_lines(question: Question) -> bool:
         False when a line could not be judged.
     """
     is_good = True
-    for line in _lines(sys.stdin.buffer):
+    for number, line in enumerate(_lines(sys.stdin.buffer), 1):
         try:
             said = as_dict(verdicts(_value(line, question), question)[1])
         except (XenVcpuError, ValueError, RecursionError) as exc:
-            is_good, said = False, {"error": str(exc)}
+            is_good, said = False, {"error": f"line {number}: {exc}"}
         sys.stdout.write(json.dumps(said) + "\n")
         sys.stdout.flush()
     return is_good

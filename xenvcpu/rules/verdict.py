@@ -49,10 +49,11 @@ class Finding:
 
     def as_dict(self) -> dict[str, Any]:
         """The finding as the command prints it with `--json`."""
-        return {
+        told = {
             "rule": self.rule, "level": self.level.value, "field": self.field, "value": hex(self.value),
-            "message": self.message, "kills_host": self.kills_host,
+            "message": self.message,
         }
+        return {**told, "kills_host": True} if self.kills_host else told
 
 
 @dataclass(frozen=True)
