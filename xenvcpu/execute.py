@@ -33,7 +33,7 @@ class StartReport:
         domid: The domain; None for the caller's own.
         vcpuids: The vcpus that run now.
         kept: The vcpus that were online before, and are.
-        pause_seconds: How long the domain was paused; None in the guest, which needs no pause.
+        pause_seconds: How long the domain was held paused; None in the guest, which needs no pause.
         findings: What the rules found all the same, as (vcpuid, finding): warnings, and what `force` overrode.
     """
 
@@ -110,7 +110,8 @@ def execute(port: Dom0Port, plan: Plan) -> StartReport:
             found = SavedState.parse(port.read_context(domid, buffer), port.release)
             stream = plan.stream(found)
             _load_or_put_back(port, plan, found, stream, buffer)
-        seconds = time.monotonic() - began
+            # Up to here: when the unpause returns, the vcpus may have had this processor for a while.
+            seconds = time.monotonic() - began
         _require_alive(port, domid)
     except (HypercallError, StartError) as error:
         error.console = _console_lines(port)
