@@ -98,7 +98,6 @@ def execute(port: Dom0Port, plan: Plan) -> StartReport:
     domid = plan.domain.domid
     buffer = port.context_buffer(domid)
     port.console()
-    began = time.monotonic()
     try:
         with paused(port, domid):
             began = time.monotonic()
