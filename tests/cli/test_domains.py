@@ -102,7 +102,7 @@ def test_the_last_vcpu_is_not_stopped_unless_forced(run: Run, world: str) -> Non
         (["start", "web", "9", "preset:flat32"], 1, "0 to 3"),
         (["start", "web", "x", "preset:flat32"], 2, "VCPUS"),
         (["start", "web", "1", "/nowhere.toml"], 1, "/nowhere.toml"),
-        (["--host", "nonsense", "list"], 5, "nonsense"),
+        (["--host", "nonsense", "list"], 2, "model:NAME"),
         (["--host", "model:nonsense", "list"], 1, "nonsense"),
     ],
 )

@@ -46,6 +46,15 @@ class Session:
 pass_session = click.make_pass_decorator(Session, ensure=True)
 
 
+def _keep_host(context: click.Context, option: click.Parameter, value: str | None) -> None:
+    if value and not value.startswith("model:"):
+        from xenvcpu.host import KINDS
+
+        if value not in KINDS:
+            raise click.BadParameter(f"{value!r} is none of {', '.join(KINDS)}")
+    _keep(context, option, value)
+
+
 def _keep(context: click.Context, option: click.Parameter, value: Any) -> None:
     session = context.find_root().ensure_object(Session)
     if value and option.name is not None:
@@ -67,7 +76,7 @@ def global_options(function: F) -> F:
     for option in (
         click.option("-q", "--quiet", is_flag=True, expose_value=False, callback=_keep, help="Print no notes."),
         click.option("--json", is_flag=True, expose_value=False, callback=_keep, help="Print JSON."),
-        click.option("--host", metavar="HOST", expose_value=False, callback=_keep, help=HOST_HELP),
+        click.option("--host", metavar="HOST", expose_value=False, callback=_keep_host, help=HOST_HELP),
     ):
         function = option(function)
     return function
