@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from xenvcpu.abi.registers import CR0_PE, EFLAGS_MBS
 from xenvcpu import encoding
 from xenvcpu.abi import draft2015, vcpu_hvm_context
 from xenvcpu.abi.draft2015 import Mode
 from xenvcpu.abi.layout import Image
-from xenvcpu.context.presets import CR0_PE, EFLAGS_MBS, PRESETS
+from xenvcpu.context.presets import PRESETS
 from xenvcpu.context.segment import Segment
 from xenvcpu.context.vcpu_context import VcpuContext
 from xenvcpu.errors import ContextError

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Iterator, Tuple
 
+from xenvcpu.abi.registers import AR_L, CR0_ET, EFER_LMA
 from xenvcpu.abi import cpu_record, vcpu_hvm_context
 from xenvcpu.abi.layout import Image
 from xenvcpu.abi.vcpu_hvm_context import Mode
@@ -100,7 +101,7 @@ def to_cpu_record(context: VcpuContext, release: Release = NEWEST) -> Image:
     """
     record = effect.after_initialise(_carried(context), release)
     record = record.with_values(**_asked(context, release))
-    record = record.with_values(cr0=record["cr0"] | effect.CR0_ET)
+    record = record.with_values(cr0=record["cr0"] | CR0_ET)
     if context.fpu_regs is None:
         return record
     return replace(record.with_values(flags=cpu_record.FPU_INITIALISED), rest=context.fpu_regs)
@@ -142,7 +143,7 @@ def from_cpu_record(record: Image) -> VcpuContext:
     common = {**{"r" + name: record["r" + name] for name in _GENERAL}, "efer": record["msr_efer"]}
     common.update({name: record[name] for name in ("cr0", "cr3", "cr4")})
     is_wide = any(value >> 32 for name, value in common.items() if name != "efer")
-    is_64bit = bool(common["efer"] & effect.EFER_LMA and record["cs_arbytes"] & effect.AR_L)
+    is_64bit = bool(common["efer"] & EFER_LMA and record["cs_arbytes"] & AR_L)
     mode = Mode.VCPU_HVM_MODE_64B if is_wide or is_64bit else Mode.VCPU_HVM_MODE_32B
     segments = {name: _segment(record, name) for name in cpu_record.SEGMENTS}
     shared = {name: segments[name] for name in vcpu_hvm_context.SEGMENTS}

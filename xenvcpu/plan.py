@@ -65,8 +65,8 @@ class Plan:
         return [
             f"pause domain {self.domain.domid}",
             "read its whole save stream",
-            "compose HEADER, the CPU and CPU_XSAVE records of every online vcpu as read,"
-            f" a new CPU record for vcpu {who} with the boot vcpu's TSC, END",
+            "compose HEADER, the CPU and CPU_XSAVE records of every online vcpu as read, the MTRR record of one that"
+            f" has set its PAT, a new CPU record for vcpu {who} with the boot vcpu's TSC, END",
             "load that stream in one call",
             "read it back and compare; put everything back if it differs",
             f"unpause domain {self.domain.domid}",

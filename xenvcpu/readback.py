@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import List, Sequence
 
+from xenvcpu.abi.registers import AR_P, CR0_PE
 from xenvcpu.abi import cpu_record, xsave
 from xenvcpu.abi.layout import Image
 from xenvcpu.abi.save_stream import Record
@@ -29,7 +30,7 @@ def _as_kept(record: Image) -> Image:
     """A record as Xen keeps it; of a segment that is not present the attributes do not count."""
     kept = effect.after_load(record, KNOWN[-1])
     words = (f"{name}_arbytes" for name in cpu_record.SEGMENTS)
-    return kept.with_values(**{word: 0 for word in words if not kept[word] & effect.AR_P})
+    return kept.with_values(**{word: 0 for word in words if not kept[word] & AR_P})
 
 
 def _as_virtual_8086(kept: Image) -> Image:
@@ -40,13 +41,13 @@ def _as_virtual_8086(kept: Image) -> Image:
 
     Source: vmx_set_segment_register, vmx_get_segment_register (4.7 to 4.22).
     """
-    if kept["cr0"] & effect.CR0_PE:
+    if kept["cr0"] & CR0_PE:
         return kept
     changes = {}
     for name in _VM86_SEGMENTS:
         base, limit = kept[f"{name}_base"], kept[f"{name}_limit"]
         fits = base < _VM86_TOP and not base & 0xF and limit >= _VM86_LIMIT
-        if fits and kept[f"{name}_arbytes"] & effect.AR_P:
+        if fits and kept[f"{name}_arbytes"] & AR_P:
             changes[f"{name}_sel"] = base >> 4
             if name == "ss":
                 changes.update(ss_limit=_VM86_LIMIT, ss_arbytes=_SMALL_DATA)

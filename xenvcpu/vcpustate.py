@@ -6,12 +6,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Mapping, Optional
 
+from xenvcpu.abi.registers import AR_DB, AR_L, CR0_PE, CR0_PG, CR4_PAE, EFER_LMA, EFLAGS_VM
 from xenvcpu.abi.layout import Image
 from xenvcpu.abi.vcpu_info import Runstate
-from xenvcpu.rules import effect
 
-CR4_PAE, EFLAGS_VM, AR_DB = 1 << 5, 1 << 17, 1 << 10
-CR0_PG = 1 << 31
 _LETTERS: Mapping[str, str] = {
     Runstate.running.name: "r--", Runstate.runnable.name: "---",
     Runstate.blocked.name: "-b-", Runstate.offline.name: "--p",
@@ -63,12 +61,12 @@ def mode_name(record: Image) -> str:
     """
     code = record["cs_arbytes"]
     width = 32 if code & AR_DB else 16
-    if not record["cr0"] & effect.CR0_PE:
+    if not record["cr0"] & CR0_PE:
         return f"real{width}"
     if record["rflags"] & EFLAGS_VM:
         return "vm86"
-    if record["msr_efer"] & effect.EFER_LMA:
-        return "long64" if code & effect.AR_L else f"compat{width}"
+    if record["msr_efer"] & EFER_LMA:
+        return "long64" if code & AR_L else f"compat{width}"
     if not record["cr0"] & CR0_PG:
         return f"flat{width}"
     return f"{'pae' if record['cr4'] & CR4_PAE else 'paged'}{width}"

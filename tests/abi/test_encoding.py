@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.abi.abi_strategies import blobs, contexts, plain_contexts
+from xenvcpu.abi.registers import CR0_ET
 from xenvcpu import encoding
 from xenvcpu.abi import cpu_record, vcpu_hvm_context
 from xenvcpu.abi.vcpu_hvm_context import Mode
@@ -39,7 +40,7 @@ def test_a_vcpuop_struct_comes_back_from_its_context(mode: Mode, block: bytes) -
 def test_both_interfaces_leave_the_same_state(context: VcpuContext, release: Release) -> None:
     left = effect.after_initialise(encoding.to_vcpu_hvm_context(context), release)
     loaded = encoding.to_cpu_record(context, release)
-    assert left.with_values(cr0=left["cr0"] | effect.CR0_ET) == loaded
+    assert left.with_values(cr0=left["cr0"] | CR0_ET) == loaded
 
 
 @given(contexts())

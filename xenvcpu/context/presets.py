@@ -5,18 +5,14 @@ from __future__ import annotations
 
 from typing import Callable, Mapping
 
+from xenvcpu.abi.registers import CR0_ET, CR0_PE, CR0_PG, CR4_PAE, EFER_LMA, EFER_LME, EFLAGS_MBS
 from xenvcpu.abi.vcpu_hvm_context import Mode
 from xenvcpu.context.segment import Segment
 from xenvcpu.context.vcpu_context import VcpuContext
 
-CR0_PE, CR0_ET, CR0_PG = 1 << 0, 1 << 4, 1 << 31
-CR4_PAE = 1 << 5
-EFER_LME, EFER_LMA = 1 << 8, 1 << 10
-EFLAGS_MBS = 1 << 1
 
 _FLAT = 0xFFFFFFFF
 CODE_32 = Segment(0, _FLAT, 0xC9B)
-CODE_64 = Segment(0, _FLAT, 0xA9B)
 DATA = Segment(0, _FLAT, 0xC93)
 TASK = Segment(0, 0x67, 0x8B)
 _SIXTEEN = 0xFFFF

@@ -11,6 +11,7 @@ import uuid
 from dataclasses import replace
 from typing import Dict, Optional
 
+from xenvcpu.abi.registers import CR0_ET, CR0_PE
 from xenvcpu.abi import cpu_record, mtrr
 from xenvcpu.abi.layout import Image
 from xenvcpu.abi.save_stream import Typecode
@@ -172,5 +173,5 @@ def leave_as_hvmloader(host: Hypervisor, domain: Domain) -> None:
     if host.release not in _HVMLOADER_INITIALISES:
         return
     for vcpu in domain.vcpus[1:]:
-        vcpu.image = effect.FRESH.with_values(rip=0x1000, rsp=0x9000, cr0=effect.CR0_PE | effect.CR0_ET)
+        vcpu.image = effect.FRESH.with_values(rip=0x1000, rsp=0x9000, cr0=CR0_PE | CR0_ET)
         vcpu.is_initialised, vcpu.is_down = True, True

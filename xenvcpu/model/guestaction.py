@@ -6,6 +6,7 @@ Source: hvm_hlt, hvm_vcpu_down (arch/x86/hvm/hvm.c), vlapic_init_sipi_one (arch/
 
 from __future__ import annotations
 
+from xenvcpu.abi.registers import CR0_ET, EFLAGS_IF
 from xenvcpu.abi import cpu_record
 from xenvcpu.model.domain import Domain, Shutdown
 from xenvcpu.model.hypervisor import Hypervisor
@@ -13,7 +14,6 @@ from xenvcpu.model.running import settle
 from xenvcpu.model.vcpu import Vcpu
 from xenvcpu.rules import effect
 
-EFLAGS_IF = 1 << 9
 _REAL_AR = 0x93
 
 
@@ -49,7 +49,7 @@ def sipi(host: Hypervisor, domain: Domain, vcpuid: int, vector: int) -> None:
     real.update({f"{name}_arbytes": _REAL_AR for name in ("ds", "es", "fs", "gs", "ss")})
     vcpu.image = effect.FRESH.with_values(
         **real, cs_sel=vector << 8, cs_base=vector << 12, cs_arbytes=0x9B, tr_arbytes=0x8B, ldtr_arbytes=0x82,
-        cr0=effect.CR0_ET, rdx=0xF00,
+        cr0=CR0_ET, rdx=0xF00,
     )
     vcpu.set_tsc(0, host.clock.tsc)
     vcpu.is_initialised, vcpu.is_down = True, False

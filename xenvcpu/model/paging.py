@@ -6,11 +6,11 @@ Source: arch_set_info_hvm_guest, hvm_load_cpu_ctxt's vendor hooks, vmx_load_pdpt
 
 from __future__ import annotations
 
+from xenvcpu.abi.registers import CR0_PG, CR4_PAE, CR4_PCIDE, EFER_LMA
 from xenvcpu.abi.layout import Image
 from xenvcpu.model.domain import Domain
 from xenvcpu.model.hypervisor import Hypervisor
 from xenvcpu.model.memory import PAGE
-from xenvcpu.rules.control import CR0_PG, CR4_PAE, CR4_PCIDE, EFER_LMA
 from xenvcpu.rules.release import Until
 
 _WANTS_ALIGNED = Until("4.15")

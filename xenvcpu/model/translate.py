@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import errno
 
+from xenvcpu.abi.registers import CR0_PG, CR4_PAE, EFER_LMA
 from xenvcpu.abi import cpu_record
 from xenvcpu.abi.save_stream import Typecode
 from xenvcpu.model.answer import Refused
 from xenvcpu.model.domctl import Domctl
 from xenvcpu.model.hypervisor import Hypervisor
 from xenvcpu.model.memory import PAGE
-from xenvcpu.rules.control import CR0_PG, CR4_PAE, EFER_LMA
 
 _PRESENT, _LARGE = 1, 1 << 7
 _ADDRESS = 0x000FFFFFFFFFF000

@@ -10,17 +10,16 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Iterator, Tuple
 
+from xenvcpu.abi.registers import AR_DB, AR_G, AR_P, CR0_PE, CR0_PG, CR4_PAE, CR4_PCIDE, EFLAGS_IF
 from xenvcpu.abi.cpu_record import LAYOUT
 from xenvcpu.abi.cpu_record import SEGMENTS as RECORD_SEGMENTS
 from xenvcpu.rules import effect
-from xenvcpu.rules.control import CR0_KNOWN, CR0_PE, CR0_PG, CR4_PAE, CR4_PCIDE
+from xenvcpu.rules.control import CR0_KNOWN
 from xenvcpu.rules.release import ALWAYS, Release, Since
 from xenvcpu.rules.rule import Case, Predicate, Rule, is_canonical
-from xenvcpu.rules.segments import AR_DB, AR_P
 from xenvcpu.rules.state import is_64bit, is_long
 from xenvcpu.rules.verdict import Finding, Level
 
-_IF = 1 << 9
 _PAGE_FLAGS = 0x18
 """PWT and PCD of CR3."""
 _TABLE, _PDPT = 0xFFF, 0x1F
@@ -28,7 +27,7 @@ _MIB, _SIXTEEN = 1 << 20, 0xFFFF
 _RESET_BASE, _RESET_SELECTOR = 0xFFFF0000, 0xF000
 _VCPUOP, _LOAD = "arch_set_info_hvm_guest", "hvm_load_cpu_ctxt"
 _SEGMENTS_G = "hvm_set_segment_register"
-_G_AND_P = effect.AR_G | effect.AR_P
+_G_AND_P = AR_G | AR_P
 _SHORT_LIMIT_SEGMENTS = ("cs", "ds", "es", "ss")
 
 
@@ -98,7 +97,7 @@ def _limit_without_g(segment: str) -> Rule:
     def broken(case: Case) -> bool:
         if case[limit] < _MIB or not _is_in_image(case, ar):
             return False
-        return effect.unfolded_ar(case.given(ar)) & _G_AND_P == effect.AR_P
+        return effect.unfolded_ar(case.given(ar)) & _G_AND_P == AR_P
 
     return _hint(
         "g-clear", f"{ar} {limit}", broken, "a limit of 1 MiB or more goes with G, which Xen will set",
@@ -150,7 +149,7 @@ RULES: Tuple[Rule, ...] = (
           "RSP must be canonical for the first push to succeed", "give the sign-extended 48-bit address",
           "SDM volume 1, 3.3.7.1; APM volume 2, 5.3.1"),
     _hint("interrupts-without-idt", "rflags idtr_limit",
-          lambda case: bool(case["rflags"] & _IF) and case["idtr_limit"] == 0,
+          lambda case: bool(case["rflags"] & EFLAGS_IF) and case["idtr_limit"] == 0,
           "interrupts are enabled, but there is no IDT: the first one triple-faults", "clear bit 9 until LIDT is done",
           "SDM volume 3A, 6.10; APM volume 2, 8.2"),
     _hint("cr3-zero", "cr3 cr0", lambda case: bool(case["cr0"] & CR0_PG) and case["cr3"] == 0,

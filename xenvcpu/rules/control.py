@@ -59,11 +59,8 @@ EFER_BASELINE = 0xD01
 PHYSICAL_BASELINE, PHYSICAL_MOST = 36, 52
 """Width of a physical address: what every x86-64 processor has, and the most that the architecture allows."""
 
-CR0_PE, CR0_ET, CR0_WP, CR0_NW, CR0_CD, CR0_PG = 1 << 0, 1 << 4, 1 << 16, 1 << 29, 1 << 30, 1 << 31
 CR0_KNOWN = 0xE005003F
 """HVM_CR0_GUEST_RESERVED_BITS, complemented: PE MP EM TS ET NE WP AM NW CD PG."""
-CR4_PAE, CR4_PCIDE, CR4_CET = 1 << 5, 1 << 17, 1 << 23
-EFER_SCE, EFER_LME, EFER_LMA = 1 << 0, 1 << 8, 1 << 10
 
 
 def _known(bits: Iterable[ControlBit], release: Release) -> int:

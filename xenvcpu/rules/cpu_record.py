@@ -16,9 +16,10 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Callable, Iterator, Optional, Tuple
 
+from xenvcpu.abi.registers import CR0_ET, CR0_PE, CR0_PG
 from xenvcpu.abi.cpu_record import FPU_INITIALISED
 from xenvcpu.abi.layout import Image
-from xenvcpu.rules.control import CR0_ET, CR0_KNOWN, CR0_PE, CR0_PG
+from xenvcpu.rules.control import CR0_KNOWN
 from xenvcpu.rules.efer import efer_rules
 from xenvcpu.rules.features import UNKNOWN, Features
 from xenvcpu.rules.release import Release, Since

@@ -10,7 +10,8 @@ from __future__ import annotations
 from functools import partial
 from typing import Callable, Tuple
 
-from xenvcpu.rules.control import CR0_PG, EFER_BITS, EFER_LMA, EFER_LME, EFER_SCE, bit_names, efer_known
+from xenvcpu.abi.registers import CR0_PG, EFER_LMA, EFER_LME, EFER_SCE
+from xenvcpu.rules.control import EFER_BITS, bit_names, efer_known
 from xenvcpu.rules.release import ALWAYS, Release, Since, Until
 from xenvcpu.rules.rule import Case, Rule
 

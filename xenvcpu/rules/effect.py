@@ -8,16 +8,13 @@ Source: arch_set_info_hvm_guest, hvm_load_cpu_ctxt and hvm_set_segment_register 
 
 from __future__ import annotations
 
+from xenvcpu.abi.registers import AR_G, AR_P, CR0_ET, CR0_PE, EFER_LMA, EFER_LME, EFLAGS_MBS
 from xenvcpu.abi import cpu_record, vcpu_hvm_context
 from xenvcpu.abi.layout import Image
 from xenvcpu.abi.vcpu_hvm_context import Mode
 from xenvcpu.rules.release import KNOWN, Release, Since
 
-EFER_LME, EFER_LMA = 1 << 8, 1 << 10
-CR0_PE, CR0_ET = 1 << 0, 1 << 4
 ACCESSED, BUSY = 1 << 0, 1 << 1
-AR_P, AR_L, AR_G = 1 << 7, 1 << 9, 1 << 11
-EFLAGS_MBS = 1 << 1
 EFLAGS_ALL = 0x3F7FD5
 DR6_DEFAULT, DR7_DEFAULT = 0xFFFF0FF0, 0x400
 FLAT = 0xFFFFFFFF

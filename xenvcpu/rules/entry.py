@@ -14,10 +14,12 @@ from functools import lru_cache
 from typing import Iterator, Optional, Tuple
 
 from xenvcpu.abi.layout import Image
-from xenvcpu.rules import effect, entry_segments
-from xenvcpu.rules.control import (
-    CR0_CD, CR0_NW, CR0_PE, CR0_PG, CR0_WP, CR4_CET, CR4_PAE, CR4_PCIDE, EFER_LMA, EFER_LME, efer_known,
+from xenvcpu.abi.registers import (
+    AR_DB, AR_L, CR0_CD, CR0_NW, CR0_PE, CR0_PG, CR0_WP, CR4_CET, CR4_PAE, CR4_PCIDE, EFER_LMA, EFER_LME, EFLAGS_IF,
+    EFLAGS_MBS, EFLAGS_VM,
 )
+from xenvcpu.rules import effect, entry_segments
+from xenvcpu.rules.control import efer_known
 from xenvcpu.rules.cpu_record import EXTERNAL_INTERRUPT, pending_type
 from xenvcpu.rules.efer import REFUSES_UNKNOWN
 from xenvcpu.rules.features import UNKNOWN, Features
@@ -33,9 +35,8 @@ _APM = "APM volume 2, 15.5.1"
 _BOTH = f"{_SDM_CONTROL}; {_APM}"
 _UNGUARDED = "vmx_restore_guest_msrs; SDM volume 4, 2.1"
 
-_RFLAGS_IF, _RFLAGS_VM = 1 << 9, 1 << 17
-_RFLAGS_KNOWN = effect.EFLAGS_ALL | effect.EFLAGS_MBS
-_AR_L_AND_D = 1 << 9 | 1 << 10
+_RFLAGS_KNOWN = effect.EFLAGS_ALL | EFLAGS_MBS
+_AR_L_AND_D = AR_L | AR_DB
 _TABLE_LIMIT = 0xFFFF
 _PDPT_ALIGNMENT = 32
 
@@ -140,12 +141,12 @@ _FLOW = (
     ),
     _lint(
         "vm86-mode", "rflags cr0 msr_efer",
-        lambda case: bool(case["rflags"] & _RFLAGS_VM) and (is_long(case) or not case["cr0"] & CR0_PE),
+        lambda case: bool(case["rflags"] & EFLAGS_VM) and (is_long(case) or not case["cr0"] & CR0_PE),
         "RFLAGS.VM needs protected mode, and not long mode", "clear bit 17", _SDM_RIP, INTEL,
     ),
     _lint(
         "interrupt-without-if", "pending_event rflags",
-        lambda case: pending_type(case) == EXTERNAL_INTERRUPT and not case["rflags"] & _RFLAGS_IF,
+        lambda case: pending_type(case) == EXTERNAL_INTERRUPT and not case["rflags"] & EFLAGS_IF,
         "a pending external interrupt needs RFLAGS.IF", "set bit 9 of RFLAGS, or give pending_event 0", _SDM_RIP, INTEL,
     ),
     _lint(

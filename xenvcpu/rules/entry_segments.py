@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from typing import Callable, Optional, Tuple
 
+from xenvcpu.abi.registers import AR_G, AR_P, AR_S, CR0_PE
 from xenvcpu.abi.cpu_record import SEGMENTS
 from xenvcpu.rules import effect
-from xenvcpu.rules.control import CR0_PE
 from xenvcpu.rules.release import Since
 from xenvcpu.rules.rule import INTEL, Case, Predicate, Rule, is_wide
-from xenvcpu.rules.segments import AR_S, TYPE, dpl
+from xenvcpu.rules.segments import TYPE, dpl
 from xenvcpu.rules.state import is_long, is_present
 from xenvcpu.rules.verdict import Level
 
@@ -56,7 +56,7 @@ def _type(segment: str) -> Rule:
 
     def broken(case: Case) -> bool:
         ar = case[field]
-        if not ar & effect.AR_P or _is_vm86(case):
+        if not ar & AR_P or _is_vm86(case):
             return False
         if segment == "tr" and case.release not in _G_FROM_LIMIT:
             ar |= effect.BUSY  # vmx_set_segment_register did so up to 4.8
@@ -82,8 +82,8 @@ def _granularity(segment: str) -> Rule:
 
     def broken(case: Case) -> bool:
         limit, ar = case[field], case[ar_field]
-        is_paged = bool(limit >> 20) or case.release not in _G_FROM_LIMIT and bool(ar & effect.AR_G)
-        return bool(ar & effect.AR_P) and is_paged and limit & 0xFFF != 0xFFF
+        is_paged = bool(limit >> 20) or case.release not in _G_FROM_LIMIT and bool(ar & AR_G)
+        return bool(ar & AR_P) and is_paged and limit & 0xFFF != 0xFFF
 
     return _lint(
         "limit-granularity", (field, ar_field), broken, "a limit that counts pages ends in 0xfff",
@@ -105,7 +105,7 @@ def _real_mode_dpl(segment: str) -> Rule:
     def broken(case: Case) -> bool:
         ar = case[field]
         is_bound = not case["cr0"] & CR0_PE or segment == "cs" and ar & TYPE == _CS_AS_DATA
-        return bool(ar & effect.AR_P) and is_bound and dpl(ar) != 0 and not _is_vm86(case)
+        return bool(ar & AR_P) and is_bound and dpl(ar) != 0 and not _is_vm86(case)
 
     return _lint(
         "real-mode-dpl", (field, "cr0"), broken, f"in real mode the DPL of {segment.upper()} is 0",

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from typing import Callable, NamedTuple, Tuple
 
+from xenvcpu.abi.registers import AR_P, AR_S
 from xenvcpu.abi.vcpu_hvm_context import SEGMENTS
 from xenvcpu.rules.release import ALWAYS, Since
 from xenvcpu.rules.rule import Case, Chain, Rule, Stage
 
 SOURCE = "check_segment"
 TYPE, TYPE_CODE, TYPE_WRITE = 0xF, 0x8, 0x2
-AR_S, AR_P, AR_DB = 1 << 4, 1 << 7, 1 << 10
 BUSY_TSS = 0xB
 _RESERVED = 0xF000
 _CODE_OR_DATA = ("cs", "ds", "ss", "es")

@@ -7,10 +7,10 @@ fields of the struct that was given. The one place where the two are matched.
 
 from __future__ import annotations
 
+from xenvcpu.abi.registers import AR_L, AR_P, EFER_LMA
 from xenvcpu.abi.layout import Image
 from xenvcpu.abi.vcpu_hvm_context import SEGMENTS, Mode
 from xenvcpu.rules import effect
-from xenvcpu.rules.control import EFER_LMA
 from xenvcpu.rules.features import UNKNOWN, Features
 from xenvcpu.rules.release import Release
 from xenvcpu.rules.rule import Case
@@ -41,9 +41,9 @@ def is_long(case: Case) -> bool:
 
 def is_64bit(case: Case) -> bool:
     """Whether the vcpu executes 64-bit code."""
-    return is_long(case) and bool(case["cs_arbytes"] & effect.AR_L)
+    return is_long(case) and bool(case["cs_arbytes"] & AR_L)
 
 
 def is_present(case: Case, segment: str) -> bool:
     """Whether a segment can be used; Xen tells VT-x that it cannot when P is clear."""
-    return bool(case[f"{segment}_arbytes"] & effect.AR_P)
+    return bool(case[f"{segment}_arbytes"] & AR_P)

@@ -11,10 +11,11 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Iterator, Optional, Tuple
 
+from xenvcpu.abi.registers import AR_P, CR0_PG, CR4_PAE, EFER_LMA, EFER_LME
 from xenvcpu.abi.layout import Image
 from xenvcpu.abi.vcpu_hvm_context import Mode
 from xenvcpu.rules import effect, segments
-from xenvcpu.rules.control import CR0_PG, CR4_BITS, CR4_PAE, EFER_LMA, EFER_LME, bit_names
+from xenvcpu.rules.control import CR4_BITS, bit_names
 from xenvcpu.rules.efer import efer_rules
 from xenvcpu.rules.features import UNKNOWN, Features
 from xenvcpu.rules.release import Release, Since, Until
@@ -70,7 +71,7 @@ def _data_dpl(segment: str) -> Rule:
     return Rule(
         f"{segment}-dpl", (field, "cs_ar"), f"{name} must not have a DPL above that of CS",
         f"give {name} the DPL of CS: 0xc93 with a ring 0 CS",
-        lambda case: bool(case[field] & segments.AR_P) and _dpl(case, segment) > _dpl(case, "cs"), SOURCE,
+        lambda case: bool(case[field] & AR_P) and _dpl(case, segment) > _dpl(case, "cs"), SOURCE,
         detail=lambda case: f" has DPL {_dpl(case, segment)}, {case.says('cs_ar')} has {_dpl(case, 'cs')}",
         console=lambda case: f"{name}.DPL ({_dpl(case, segment)}) is greater than CS.DPL ({_dpl(case, 'cs')})",
     )
