@@ -10,9 +10,8 @@ from xenvcpu.abi import cpu_record, mtrr, save_stream
 from xenvcpu.abi.layout import Image
 from xenvcpu.abi.save_stream import Record, Typecode
 from xenvcpu.errors import FormatError
-from xenvcpu.rules.release import KNOWN, Release, Since
+from xenvcpu.rules.release import KNOWN, Release
 
-_SAVES_RANGE_0 = Since("4.12")
 _INTEL_FAMILY = 6
 _PAT = slice(mtrr.LAYOUT.fields["msr_pat_cr"].size)
 _TSC = cpu_record.LAYOUT.fields["tsc"]
@@ -105,7 +104,7 @@ class SavedState:
     def _is_exact(self, vcpuid: int) -> bool:
         """Whether the MTRR record is true: since 4.12 Xen saves range 0 in place of every other (trap 17)."""
         image = mtrr.LAYOUT.unpack(self.mtrr[vcpuid].payload)
-        return self.release not in _SAVES_RANGE_0 or not any(image[name] for name in mtrr.VARIABLE)
+        return self.release not in mtrr.SAVES_RANGE_0 or not any(image[name] for name in mtrr.VARIABLE)
 
     @property
     def pats_at_risk(self) -> Tuple[int, ...]:

@@ -8,7 +8,9 @@ from typing import Callable, Dict, List, Optional, Tuple
 
 import pytest
 
-from xenvcpu.abi import cpu_msr, cpu_record, domain_info, guest_context, save_stream, vcpu_hvm_context, vcpu_info, xsave
+from xenvcpu.abi import (
+    cpu_msr, cpu_record, domain_info, guest_context, mtrr, save_stream, vcpu_hvm_context, vcpu_info, xsave,
+)
 from xenvcpu.abi.layout import Layout
 
 from .conftest import Headers
@@ -34,6 +36,7 @@ CASES: Dict[str, Case] = {
     "hvm_msr": (cpu_msr.HEAD_LAYOUT, same, None),
     "hvm_one_msr": (cpu_msr.ENTRY_LAYOUT, same, 16),
     "hvm_hw_cpu_xsave": (xsave.layout(xsave.SIZE_MIN), same, None),
+    "hvm_hw_mtrr": (mtrr.LAYOUT, same, 240),
     "vcpu_guest_context": (guest_context.LAYOUT, same, guest_context.SIZE),
     "xen_domctl_getdomaininfo": (domain_info.LAYOUT, same, None),
     "xen_domctl_getvcpuinfo": (vcpu_info.LAYOUT, same, 24),

@@ -8,18 +8,18 @@ release.
 from __future__ import annotations
 
 from xenvcpu.abi.layout import Layout, sequence
+from xenvcpu.rules.release import Since
 
 VARIABLE = tuple(f"msr_mtrr_var[{n}]" for n in range(16))
 """Base and mask of eight ranges, in turn."""
+FIXED = tuple(f"msr_mtrr_fixed[{n}]" for n in range(11))
 
 LAYOUT = Layout(
-    "hvm_hw_mtrr", 240,
-    sequence(
-        " ".join((
-            "msr_pat_cr", *VARIABLE, *(f"msr_mtrr_fixed[{n}]" for n in range(11)), "msr_mtrr_cap", "msr_mtrr_def_type",
-        )), 8,
-    ),
+    "hvm_hw_mtrr", 240, sequence(" ".join(("msr_pat_cr", *VARIABLE, *FIXED, "msr_mtrr_cap msr_mtrr_def_type")), 8)
 )
+
+SAVES_RANGE_0 = Since("4.12")
+"""Since then hvm_save_mtrr_msr writes range 0 in place of every other (trap 17)."""
 
 PAT_RESET = 0x0007040600070406
 """The PAT of a processor after reset (SDM volume 3A, 12.12.4; APM volume 2, 7.8.2)."""

@@ -70,12 +70,12 @@ def _lapic_regs(vcpuid: int) -> bytes:
 def _mtrr(kind: Kind, release: Release) -> bytes:
     is_default_wb = kind is Kind.PVH and release in _SETS_PVH_MTRR
     def_type = _MTRR_FIXED_WB if kind is Kind.HVM else _MTRR_WB if is_default_wb else 0
-    variable = [0] * 16
+    values = {"msr_pat_cr": mtrr.PAT_RESET, "msr_mtrr_cap": _MTRR_CAP, "msr_mtrr_def_type": def_type}
     if kind is Kind.HVM:
         # hvmloader: the MMIO hole is uncached; the second range makes trap 17 visible.
-        variable[:4] = [0xF0000000, 0x3FFFF0000800, 0xE0000000, 0x3FFFF0000800]
-    fixed = [0x0606060606060606 if kind is Kind.HVM else 0] * 11
-    return struct.pack("<30Q", mtrr.PAT_RESET, *variable, *fixed, _MTRR_CAP, def_type)
+        values.update(zip(mtrr.VARIABLE, (0xF0000000, 0x3FFFF0000800, 0xE0000000, 0x3FFFF0000800)))
+        values.update(dict.fromkeys(mtrr.FIXED, 0x0606060606060606))
+    return mtrr.LAYOUT.image(values).pack()
 
 
 def _records(host: Hypervisor, domain: Domain, vcpuid: int) -> Dict[int, bytes]:

@@ -29,7 +29,8 @@ from xenvcpu.rules.release import Release
 
 _BEFORE_TSC_AUX = 1016
 _TSC_AUX = cpu_record.LAYOUT.fields["msr_tsc_aux"].offset
-_MTRR_CAP, _MTRR_COUNT = 224, 8
+_MTRR_CAP = mtrr.LAYOUT.fields["msr_mtrr_cap"].offset
+_MTRR_COUNT = len(mtrr.VARIABLE) // 2
 _PAT_RESET = mtrr.PAT_RESET.to_bytes(8, "little")
 
 

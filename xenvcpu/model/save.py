@@ -7,10 +7,11 @@ Source: hvm_save, hvm_save_size and hvm_save_one (arch/x86/hvm/save.c), Xen 4.11
 from __future__ import annotations
 
 import errno
+import functools
 import struct
 from typing import Iterator, List, Optional, Tuple
 
-from xenvcpu.abi import cpu_msr, cpu_record, save_stream, xsave
+from xenvcpu.abi import cpu_msr, cpu_record, mtrr, save_stream, xsave
 from xenvcpu.abi.save_stream import Record, Typecode
 from xenvcpu.model import extended
 from xenvcpu.model.answer import Refused
@@ -23,10 +24,8 @@ from xenvcpu.rules.release import Release, Since
 _DESCRIPTOR_SIZE = save_stream.DESCRIPTOR_LAYOUT.size
 _MSR_COUNTS = ((Since("4.18"), 10), (Since("4.17"), 9), (Since("4.13"), 8), (Since("4.12"), 6), (Since("4.7"), 3))
 """How many MSRs a CPU_MSR record can hold at most (msrs_to_send)."""
-_COPIES_ONE_RANGE = Since("4.12")
 _TELLS_DOWN = Since("4.12")
 _HAS_SIZE = Since("4.10")
-_VAR, _RANGE, _CAP = 8, 16, 224
 _FLAGS = cpu_record.LAYOUT.fields["flags"].offset
 _VALID = struct.pack("<I", cpu_record.FPU_INITIALISED)
 
@@ -60,12 +59,14 @@ def cpu_payload(host: Hypervisor, domain: Domain, vcpu: Vcpu) -> bytes:
     return state[:TSC_START] + vcpu.tsc_at(domain.sync_tsc).to_bytes(8, "little") + state[TSC_STOP:]
 
 
+@functools.lru_cache(maxsize=256)  # the vcpus of a domain mostly have the same one
 def _mtrr_payload(payload: bytes, release: Release) -> bytes:
     """The record as Xen saves it: since 4.12 with the first variable range in place of all (trap 17)."""
-    if release not in _COPIES_ONE_RANGE:
+    if release not in mtrr.SAVES_RANGE_0:
         return payload
-    count = min(payload[_CAP], 8)
-    return payload[:_VAR] + payload[_VAR : _VAR + _RANGE] * count + payload[_VAR + _RANGE * count :]
+    image = mtrr.LAYOUT.unpack(payload)
+    saved = mtrr.VARIABLE[: 2 * (image["msr_mtrr_cap"] & 0xFF)]
+    return image.with_values(**{name: image[mtrr.VARIABLE[n % 2]] for n, name in enumerate(saved)}).pack()
 
 
 def _vcpu_payload(host: Hypervisor, domain: Domain, vcpu: Vcpu, typecode: int) -> Optional[bytes]:
