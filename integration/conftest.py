@@ -4,15 +4,17 @@
 import os
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Callable, Iterator, List
+from typing import Any, Callable, Iterator, List, Mapping
 
 import pytest
 
+from integration import promises
 from integration.evidence import host
 from integration.evidence.linux import LinuxGuest
 from integration.evidence.tiny import TinyGuest
 from integration.guest import build
 
+Promise = Callable[[str, Mapping[str, int]], None]
 TinyGuestFactory = Callable[..., TinyGuest]
 LinuxGuestFactory = Callable[..., LinuxGuest]
 
@@ -24,6 +26,29 @@ def pytest_collection_modifyitems(items: List[pytest.Item]) -> None:
     for item in items:
         if reason and here in Path(item.path).resolve().parents:
             item.add_marker(pytest.mark.skip(reason=reason))
+
+
+_counts: List[promises.Count] = []
+
+
+@pytest.fixture
+def promise(record_property: Callable[[str, object], None]) -> Promise:
+    """Gives a function that takes what a suite counted, for its line at the end of the run."""
+
+    def keep(suite: str, counts: Mapping[str, int]) -> None:
+        for what, number in counts.items():
+            record_property(promises.property_name(suite, what), number)
+            _counts.append((suite, what, number))
+
+    return keep
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Shows what the suites counted."""
+    if _counts:
+        terminalreporter.section("promises")
+        for line in promises.lines(_counts):
+            terminalreporter.write_line(line)
 
 
 @pytest.fixture(scope="session")

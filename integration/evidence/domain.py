@@ -20,8 +20,8 @@ class GuestDomain:
     would come back under a new domid.
 
     Args:
-        kind: First part of its name; the whole is unique.
-        config: Its configuration, without name and event actions.
+        kind: First part of its name, if the configuration has none; the whole is unique.
+        config: Its configuration; event actions only to override ours.
 
     Attributes:
         name: Its name.
@@ -30,7 +30,7 @@ class GuestDomain:
     """
 
     def __init__(self, kind: str, config: Mapping[str, xl.ConfigValue]) -> None:
-        self.name = f"{kind}-{os.getpid()}-{next(_numbers)}"
+        self.name = str(config.get("name", f"{kind}-{os.getpid()}-{next(_numbers)}"))
         self.domid = xl.create(
             {
                 "name": self.name,

@@ -11,6 +11,8 @@ PAGE = 0x1000
 
 #: The kernel image is loaded here.
 KERNEL = 0x100000
+#: A vcpu started here with IF set sleeps for ever, online.
+PARK = KERNEL
 #: Written by the boot vcpu, read by dom0, and the other way round.
 MAILBOX = 0x200000
 #: Xen's shared_info, mapped by the boot vcpu for its clock.

@@ -17,6 +17,11 @@
 
         .text
         .code32
+# PARK: the kernel's first bytes, where a vcpu can be started without a stub and at any
+# time, even before the boot vcpu ran. With IF set it is online for ever and does nothing.
+park:   hlt
+        jmp park
+
         .globl start
 start:
         cld

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Iterator, List, Optional, Sequence
 
+from integration import promises
 from integration.lab import doctor, qemu
 from integration.lab.cache import Cache
 from integration.lab.errors import HostCannotError, LabError, LostHostError
@@ -82,6 +83,10 @@ def _summary(outcome: Outcome, results: Path) -> None:
         say("\nskipped:")
         for nodeid, reason in outcome.skips:
             say(f"  {nodeid}: {reason}")
+    if outcome.promises:
+        say("\npromises:")
+        for line in promises.lines(outcome.promises):
+            say(f"  {line}")
     say(f"\nresults in {results}")
     say(f"hosts lost and retried: {outcome.lost}")
     say(outcome.closing_line())
@@ -90,7 +95,8 @@ def _summary(outcome: Outcome, results: Path) -> None:
 def _batch(options: argparse.Namespace, job: Job) -> int:
     cache = Cache()
     results: Path = options.results or cache.path / "results" / options.release
-    shutil.rmtree(results, ignore_errors=options.results is None)
+    if results.exists():
+        shutil.rmtree(results, ignore_errors=options.results is None)
     with _booked(cache) as scratch:
         machine = _machine(cache, options, job, scratch)
         outcome = Runner(scratch, results, Limits(total=options.limit)).run(machine)

@@ -6,7 +6,9 @@ import os
 import select
 import time
 from dataclasses import dataclass
-from typing import IO, Iterator, Mapping, Optional
+from typing import IO, Iterator, List, Mapping, Optional
+
+from integration.promises import Count
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,12 @@ class Event:
         """Returns a field as a number, 0 if it is missing."""
         value = self.fields.get(name, 0)
         return float(value) if isinstance(value, (int, float)) else 0.0
+
+    def counts(self, name: str) -> List[Count]:
+        """Returns a field that lists what a suite counted; none if it is missing."""
+        value = self.fields.get(name)
+        listed = value if isinstance(value, list) else []
+        return [(str(suite), str(what), int(number)) for suite, what, number in listed]
 
 
 def parse(line: bytes) -> Optional[Event]:

@@ -12,6 +12,7 @@ from integration.lab.errors import LostHostError
 from integration.lab.events import Event
 from integration.lab.host import EmulatedHost, Limits
 from integration.lab.qemu import Machine
+from integration.promises import Count
 
 #: A host lost to the emulator is booted once more.
 ATTEMPTS = 2
@@ -36,6 +37,7 @@ class Outcome:
         lost: Number of hosts lost on the way.
         collected: Number of tests that pytest found.
         running: Node id of the test that began last.
+        promises: What suites counted.
     """
 
     status: int = -1
@@ -45,11 +47,13 @@ class Outcome:
     lost: int = 0
     collected: int = 0
     running: str = ""
+    promises: List[Count] = field(default_factory=list)
 
     def take(self, event: Event) -> None:
         """Counts one test."""
         outcome, nodeid = event.text("outcome"), event.text("nodeid")
         self.counts[outcome] = self.counts.get(outcome, 0) + 1
+        self.promises.extend(event.counts("promises"))
         if outcome in ("failed", "error"):
             self.failures.append((nodeid, event.text("detail")))
         elif outcome == "skipped":

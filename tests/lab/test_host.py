@@ -42,7 +42,7 @@ for step in plays[min(attempt, len(plays) - 1)]:
 """
 
 MACHINE = Machine(Path("xen"), Path("kernel"), Path("initrd"))
-PASSED = {"event": "test", "nodeid": "t::a", "outcome": "passed", "seconds": 0.1}
+PASSED = {"event": "test", "nodeid": "t::a", "outcome": "passed", "seconds": 0.1, "promises": [["t", "tries", 3]]}
 FAILED = {"event": "test", "nodeid": "t::b", "outcome": "failed", "seconds": 0.1, "detail": "why"}
 GUEST = {"event": "guest", "name": "tiny-1", "text": "one\ntwo\n"}
 DONE = {"event": "done", "status": 1}
@@ -138,6 +138,7 @@ def test_a_lost_host_is_retried_once_and_counted(tmp_path: Path, stage: Stage) -
     outcome = Runner(tmp_path, tmp_path / "results", Limits(), lines.append).run(MACHINE)
     assert (outcome.lost, outcome.status) == (1, 1)
     assert outcome.closing_line() == "1 passed, 1 failed"
+    assert outcome.promises == [("t", "tries", 3)]
     assert outcome.failures == [("t::b", "why")]
     assert len(stage.pids()) == 2
     assert "booting once more" in lines

@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 SUITE = """
 import time, pytest
-def test_good(): pass
+def test_good(record_property): record_property("promise:good:tries", 3); record_property("other", 2)
 def test_bad(): print("said"); assert 1 == 2
 @pytest.mark.skip(reason="not here")
 def test_skipped(): pass
@@ -56,6 +56,7 @@ def test_every_outcome_is_reported(tmp_path: Path) -> None:
         "test_expected": "xfailed",
         "test_hangs": "failed",
     }
+    assert outcomes["test_good"]["promises"] == [["good", "tries", 3]]
     assert "assert 1 == 2" in outcomes["test_bad"]["detail"]
     assert "said" in outcomes["test_bad"]["detail"]
     assert outcomes["test_skipped"]["detail"] == "Skipped: not here"

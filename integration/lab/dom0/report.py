@@ -8,6 +8,7 @@ from typing import Any, Dict, Iterator, List, Optional, Union
 import pytest
 
 from integration.lab.dom0.status import Status, shorten
+from integration.promises import Count, from_property
 
 #: Seconds that one test may take; beyond them it failed.
 LIMIT_VARIABLE = "XENVCPU_LAB_TEST_LIMIT"
@@ -69,6 +70,7 @@ class _Verdict:
         self.outcome = "passed"
         self.detail = ""
         self.seconds = 0.0
+        self.promises: List[Count] = []
 
     def add(self, report: pytest.TestReport) -> None:
         self.seconds += report.duration
@@ -81,6 +83,9 @@ class _Verdict:
             self.detail = report.wasxfail if expected else _reason(report)
         elif hasattr(report, "wasxfail") and report.when == "call":
             self.outcome = "xpassed"
+        if report.when == "teardown":  # each report has all properties up to then
+            found = (from_property(name, value) for name, value in report.user_properties)
+            self.promises = [count for count in found if count is not None]
 
 
 _open: Dict[str, _Verdict] = {}
@@ -98,6 +103,7 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
             outcome=verdict.outcome,
             seconds=round(verdict.seconds, 3),
             detail=shorten(verdict.detail),
+            promises=verdict.promises,
         )
 
 
