@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""World files: a host comes back as it was, whole or not at all, and for one at a time."""
+"""World files: a host comes back as it was, whole or not at all."""
 
 from __future__ import annotations
 
@@ -120,20 +120,6 @@ def test_nothing_is_written_when_nothing_changed(path: str) -> None:
     assert Path(path).stat().st_ino == before
 
 
-def test_a_file_is_open_for_one_at_a_time(path: str) -> None:
-    code = (
-        f"import sys; sys.path.append({ROOT!r}); from xenvcpu.model import open_model\n"
-        "with open_model(sys.argv[1]) as libraries: print(libraries.host.domains[1].pause_count)"
-    )
-    with open_model(path) as libraries:
-        other = subprocess.Popen([sys.executable, "-c", code, path], stdout=subprocess.PIPE, text=True)
-        with pytest.raises(subprocess.TimeoutExpired):
-            other.wait(1)
-        pause(libraries)
-    out, _ = other.communicate(timeout=20)
-    assert out.strip() == "1"
-
-
 def test_the_mode_of_the_file_is_kept(path: str) -> None:
     Path(path).chmod(0o640)
     with open_model(path) as libraries:
@@ -195,7 +181,7 @@ def test_random_bytes_are_no_world(tmp_path: Path) -> None:
     junk = tmp_path / "junk"
     junk.write_bytes(bytes(range(256)) * 12)
     with pytest.raises(WorldFileError, match="not JSON"):
-        worldfile.open_world(str(junk))
+        worldfile.load(str(junk))
 
 
 @pytest.mark.parametrize("name", ["xfeature_mask", "console_produced", "console_cleared", "vendor", "xen", "console"])

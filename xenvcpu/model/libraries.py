@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import collections
-from typing import TYPE_CHECKING, Any, Callable, Counter, Deque, Dict, List, NamedTuple, Optional, Tuple, Union
+from typing import TYPE_CHECKING, Any, Counter, Deque, Dict, List, NamedTuple, Optional, Tuple, Union
 
 from xenvcpu._xen import ffi
 from xenvcpu.capturedlog import CapturedLog
@@ -19,6 +19,8 @@ from xenvcpu.model.libxentoollog import LibXenToolLog
 
 if TYPE_CHECKING:
     from types import TracebackType
+
+    from xenvcpu.model.openworld import OpenWorld
 
 
 class Call(NamedTuple):
@@ -39,7 +41,8 @@ class ModelLibraries:
 
     Attributes:
         ffi: The cffi object that makes and reads C values for all of them.
-        host: The Xen behind them.
+        host: The Xen behind them. Before a world file it is as of the last C call, and another object
+            whenever another process has changed the file; handles and mappings live on.
         here: The domid of the domain that the caller stands in.
         is_matching: Whether libxenctrl was built for the running Xen (EACCES else).
         calls: Every call that was made, in order.
@@ -49,8 +52,7 @@ class ModelLibraries:
     """
 
     def __init__(
-        self, host: Hypervisor, here: int = 0, *, is_matching: bool = True,
-        on_change: Optional[Callable[[], None]] = None, on_close: Optional[Callable[[], None]] = None,
+        self, host: Hypervisor, here: int = 0, *, is_matching: bool = True, world: Optional[OpenWorld] = None,
     ) -> None:
         """Nothing is opened yet.
 
@@ -58,8 +60,7 @@ class ModelLibraries:
             host: The Xen behind the libraries.
             here: The domid of the domain that the caller stands in; 0 is dom0.
             is_matching: Whether libxenctrl was built for the running Xen.
-            on_change: Called after each C call that may have changed the host.
-            on_close: Called when the libraries are closed.
+            world: The world file that `host` is in; None for a host in memory.
         """
         self.ffi = ffi
         self.host = host
@@ -67,8 +68,7 @@ class ModelLibraries:
         self.is_matching = is_matching
         self.calls: List[Call] = []
         self._faults: Dict[str, Deque[_Fault]] = collections.defaultdict(collections.deque)
-        self._on_change, self._on_close = on_change, on_close
-        self._seen = host.changes
+        self._world = world
         self.libc = LibC()
         self.xenctrl = LibXenCtrl(self)
         self.xencall = LibXenCall(self)
@@ -86,10 +86,21 @@ class ModelLibraries:
         return f"<ModelLibraries Xen {self.host.release}, {len(self.host.domains)} domains, here {self.here}>"
 
     def close(self) -> None:
-        """Leave the model: a world file is written back. A second time does nothing."""
-        on_close, self._on_close, self._on_change = self._on_close, None, None
-        if on_close is not None:
-            on_close()
+        """Leave the model: what is not yet in its world file is written. A second time does nothing."""
+        if self._world is None:
+            return
+        try:
+            if self.xenforeignmemory.open_mappings:
+                self.before_call()
+        finally:
+            self.after_call()
+            world, self._world = self._world, None
+            world.close()
+
+    @property
+    def path(self) -> Optional[str]:
+        """The world file behind the libraries, for another process to open; None for a host in memory."""
+        return None if self._world is None else self._world.path
 
     def new_log(self) -> CapturedLog:
         """A log to open a library's handle with."""
@@ -141,8 +152,13 @@ class ModelLibraries:
             raise fault.answer
         raise Refused(fault.answer, fault.log)
 
+    def before_call(self) -> None:
+        """Have the host before a call that reaches Xen; in memory it is always there."""
+        if self._world is not None:
+            self.host = self._world.begin()
+            self.host.changes += self.xenforeignmemory.exchange(self.host)
+
     def after_call(self) -> None:
-        """Tell whoever keeps the world that it may have changed."""
-        if self._on_change is not None and self.host.changes != self._seen:
-            self._seen = self.host.changes
-            self._on_change()
+        """Give the host back after the call."""
+        if self._world is not None:
+            self._world.end()

@@ -1,31 +1,18 @@
 # SPDX-License-Identifier: MIT
-"""The stand-in for libxenforeignmemory: real memory that is the guest's.
-
-Frames that follow each other are mapped as they are: what is written there the guest sees at
-once. Any other set of frames is a copy that goes back when it is unmapped.
-Source: tools/libs/foreignmemory, Xen 4.7 to 4.22.
-"""
+"""The stand-in for libxenforeignmemory. Source: tools/libs/foreignmemory, Xen 4.7 to 4.22."""
 
 from __future__ import annotations
 
 import errno
-from typing import Any, List, NamedTuple
+from typing import Any, Dict, Iterator, List
 
 from xenvcpu._xen import ffi
 from xenvcpu.model.answer import Refused
-from xenvcpu.model.memory import PAGE, Memory
+from xenvcpu.model.hypervisor import Hypervisor
+from xenvcpu.model.mapping import Mapping
 from xenvcpu.model.standin import MisuseError, StandIn, address, prototype
 
 PROT_WRITE = 2
-
-
-class _Mapping(NamedTuple):
-    """One mapping: its pointer and what keeps it alive; for a copy, where it goes back to."""
-
-    pointer: Any
-    memory: Memory
-    frames: List[int]
-    goes_back: bool
 
 
 class LibXenForeignMemory(StandIn):
@@ -46,51 +33,52 @@ class LibXenForeignMemory(StandIn):
     def xenforeignmemory_map(
         self, handle: Any, domid: int, protection: int, count: int, frames: Any, errors: Any
     ) -> Any:
-        mappings = self._state(handle)
+        mappings: Dict[int, List[Mapping]] = self._state(handle)
         host = self.libraries.host
         caller = host.domains.get(self.libraries.here)
         host.begin("foreign_map", changes=bool(protection & PROT_WRITE))
         if caller is None or not caller.is_privileged:
             raise Refused(errno.EPERM)
-        memory = host.domain(domid).memory
+        domain = host.domain(domid)
         wanted = list(ffi.unpack(frames, count))
-        is_there = [memory.has(frame) for frame in wanted]
+        is_there = [domain.memory.has(frame) for frame in wanted]
         if errors != ffi.NULL:
             for index, there in enumerate(is_there):
                 errors[index] = 0 if there else -errno.EINVAL
         elif not all(is_there):
             raise Refused(errno.EINVAL)
-        mapping = _map(memory, wanted, is_there, bool(protection & PROT_WRITE))
+        is_writable = bool(protection & PROT_WRITE)
+        mapping = Mapping(domain, wanted, is_writable=is_writable, is_copy=self.libraries.path is not None)
         mappings.setdefault(address(mapping.pointer), []).append(mapping)
         return mapping.pointer
 
     @prototype("int(*)(xenforeignmemory_handle *, void *, size_t)")
     def xenforeignmemory_unmap(self, handle: Any, pointer: Any, count: int) -> int:
-        here: List[_Mapping] = self._state(handle).get(address(pointer), [])
-        mapping = next((each for each in here if len(each.frames) == count), None)
+        here: List[Mapping] = self._state(handle).get(address(pointer), [])
+        mapping = next((each for each in here if each.pages == count), None)
         if mapping is None:
             raise MisuseError(f"{pointer!r} is not a mapping of {count} pages")
         here.remove(mapping)
-        if mapping.goes_back:
-            for index, frame in enumerate(mapping.frames):
-                if mapping.memory.has(frame):
-                    mapping.memory.write(frame * PAGE, bytes(ffi.buffer(mapping.pointer + index * PAGE, PAGE)))
+        mapping.push(self.libraries.host)
         return 0
+
+    @property
+    def _mappings(self) -> Iterator[Mapping]:
+        return (each for _, state in self._handles.values() for here in state.values() for each in here)
+
+    def exchange(self, host: Hypervisor) -> bool:
+        """Bring what was written through mappings to the guests, and show in them what the guests have now.
+
+        Returns:
+            Whether anything was written.
+        """
+        mappings = list(self._mappings)
+        is_written = any([mapping.push(host) for mapping in mappings])
+        for mapping in mappings:
+            mapping.pull(host)
+        return is_written
 
     @property
     def open_mappings(self) -> int:
         """How many mappings are not unmapped."""
-        return sum(len(here) for _, state in self._handles.values() for here in state.values())
-
-
-def _map(memory: Memory, frames: List[int], is_there: List[bool], is_written: bool) -> _Mapping:
-    is_run = all(is_there) and frames == list(range(frames[0], frames[0] + len(frames))) if frames else False
-    if is_run:
-        if is_written:
-            memory.touched.update(frames)
-        return _Mapping(ffi.from_buffer("char[]", memory.ram) + frames[0] * PAGE, memory, frames, False)
-    pointer = ffi.new("char[]", max(len(frames), 1) * PAGE)
-    for index, frame in enumerate(frames):
-        if is_there[index]:
-            ffi.memmove(pointer + index * PAGE, memory.read(frame * PAGE, PAGE), PAGE)
-    return _Mapping(pointer, memory, frames, is_written)
+        return len(list(self._mappings))

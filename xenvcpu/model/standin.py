@@ -22,6 +22,11 @@ _BYTES_FOR = frozenset(("char", "unsigned char", "signed char", "uint8_t", "int8
 _ERROR = 8
 """XTL_ERROR."""
 
+_LOGGING = frozenset(("xentoollog_logger", "FILE"))
+_CLOSING = frozenset((
+    "xc_interface_close", "xencall_close", "xenforeignmemory_close", "xs_close", "xtl_logger_destroy",
+))
+
 
 class MisuseError(AssertionError):
     """A call that would crash the program, or corrupt its memory, with the real library."""
@@ -69,6 +74,17 @@ class Prototype:
         """The cffi type of the function."""
         return ffi.typeof(self.declaration)
 
+    @functools.cached_property
+    def takes_handle(self) -> bool:
+        """Whether it is called on an open handle of a library of Xen's."""
+        first = self.ctype.args[0]
+        return first.kind == "pointer" and first.item.cname not in _LOGGING
+
+    @property
+    def reaches_xen(self) -> bool:
+        """Whether Xen is asked, and not the library alone: to open and to close it needs no Xen."""
+        return self.takes_handle and self.name not in _CLOSING
+
     def __get__(self, library: Optional[StandIn], owner: type) -> Any:
         return self if library is None else functools.partial(self._call, library)
 
@@ -83,15 +99,22 @@ class Prototype:
         library.libraries.note(self.name, arguments)
         try:
             library.libraries.raise_fault(self.name)
-            result = self._method(library, *arguments)
+            result = self._answer(library, arguments)
         except Refused as refusal:
             result = None
             library.log(arguments, refusal.log)
-            library.libraries.after_call()
             ffi.errno = refusal.errno
-        else:
-            library.libraries.after_call()
         return self._returned(result)
+
+    def _answer(self, library: StandIn, arguments: Tuple[Any, ...]) -> Any:
+        """What the method answers, with the host as it is now."""
+        if not self.reaches_xen:
+            return self._method(library, *arguments)
+        try:
+            library.libraries.before_call()
+            return self._method(library, *arguments)
+        finally:
+            library.libraries.after_call()
 
     def _returned(self, result: Any) -> Any:
         kind = self.ctype.result.kind

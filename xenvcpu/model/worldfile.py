@@ -3,21 +3,18 @@
 
 Everything is in it but what can be made again: registers under their C names (those that
 are not zero), other save records and memory pages packed (zlib, base64). The file is
-replaced as a whole, and locked while it is open.
+replaced as a whole (`sharedfile`); `openworld` is how processes share it while they run.
 """
 
 from __future__ import annotations
 
 import base64
-import fcntl
 import json
 import os
-import stat
-import tempfile
 import uuid
 import zlib
 from dataclasses import replace
-from typing import Any, Dict, Mapping, Sequence, TextIO, Tuple
+from typing import Any, Dict, Mapping, Sequence, Tuple
 
 from xenvcpu.abi import cpu_record, save_stream
 from xenvcpu.abi.save_stream import Record
@@ -28,12 +25,12 @@ from xenvcpu.model.console import Console
 from xenvcpu.model.domain import Domain, Kind
 from xenvcpu.model.hypervisor import Hypervisor
 from xenvcpu.model.memory import PAGE, Memory
+from xenvcpu.model.sharedfile import SharedFile
 from xenvcpu.model.vcpu import Vcpu
 from xenvcpu.rules.features import Features
 from xenvcpu.rules.release import Release
 
 SCHEMA = 1
-_NEW_MODE = 0o644
 
 _Types = Mapping[str, Tuple[type, ...]]
 _FLAG, _NUMBER, _MAYBE = (bool,), (int,), (int, type(None))
@@ -177,33 +174,22 @@ def from_json(found: Any, path: str = "") -> Hypervisor:
         raise WorldFileError(f"{path}: a damaged world: {type(error).__name__}: {error}") from error
 
 
-def _parse(file: TextIO, path: str) -> Hypervisor:
+def to_bytes(host: Hypervisor) -> bytes:
+    """The whole host as a file holds it."""
+    return json.dumps(to_json(host), separators=(",", ":")).encode("ascii")
+
+
+def from_bytes(data: bytes, path: str = "") -> Hypervisor:
+    """The host that a file's bytes hold.
+
+    Raises:
+        WorldFileError: They hold none.
+    """
     try:
-        found = json.load(file)
+        found = json.loads(data.decode("utf-8"))
     except (ValueError, RecursionError) as error:  # UnicodeDecodeError is a ValueError
         raise WorldFileError(f"{path}: not JSON: {error}") from error
     return from_json(found, path)
-
-
-def _replace(host: Hypervisor, path: str) -> TextIO:
-    """Write a host to a new file in place of `path`; the new file comes back locked, as it never was without."""
-    folder, base = os.path.split(os.path.abspath(path))
-    try:
-        number, name = tempfile.mkstemp(prefix=f".{base}.", dir=folder)
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, path) from error
-    file = os.fdopen(number, "w", encoding="ascii")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        json.dump(to_json(host), file, separators=(",", ":"))
-        file.flush()
-        os.chmod(name, stat.S_IMODE(os.stat(path).st_mode) if os.path.exists(path) else _NEW_MODE)
-        os.replace(name, path)
-    except BaseException:
-        file.close()
-        os.unlink(name)
-        raise
-    return file
 
 
 def save(host: Hypervisor, path: str) -> None:
@@ -212,18 +198,24 @@ def save(host: Hypervisor, path: str) -> None:
     Raises:
         OSError: It cannot be written.
     """
-    _replace(host, path).close()
+    file = SharedFile(path)
+    try:
+        if os.path.exists(path):
+            file.lock()
+        file.write(to_bytes(host))
+    finally:
+        file.close()
 
 
 def load(path: str) -> Hypervisor:
-    """Read a host from a file.
+    """Read a host from a file, also while others have it open.
 
     Raises:
         WorldFileError: The file holds none.
         OSError: It cannot be read.
     """
-    with open(path, encoding="utf-8") as file:
-        return _parse(file, path)
+    with open(path, "rb") as file:
+        return from_bytes(file.read(), path)
 
 
 def new(path: str, release: str = "4.17", domains: Sequence[Tuple[str, int]] = (("web", 4),)) -> Hypervisor:
@@ -242,52 +234,3 @@ def new(path: str, release: str = "4.17", domains: Sequence[Tuple[str, int]] = (
     host = worlds.new(release, domains)
     save(host, path)
     return host
-
-
-class OpenWorld:
-    """A world file that is open: locked, so nobody else's until it is closed.
-
-    Attributes:
-        path: The file.
-        host: The host in it.
-
-    Synchronization: for one thread.
-    """
-
-    def __init__(self, path: str, file: TextIO, host: Hypervisor) -> None:
-        self.path = path
-        self.host = host
-        self._file = file
-        self._saved = host.changes
-
-    def save(self) -> None:
-        """Write it back, and keep it locked."""
-        old, self._file = self._file, _replace(self.host, self.path)
-        self._saved = self.host.changes
-        old.close()
-
-    def close(self) -> None:
-        """Write it back if something has changed, and let others have it."""
-        if self.host.changes != self._saved:
-            self.save()
-        self._file.close()
-
-
-def open_world(path: str) -> OpenWorld:
-    """Open a world file, waiting until nobody else has it open.
-
-    Raises:
-        WorldFileError: The file holds no world.
-        OSError: It cannot be read.
-    """
-    while True:
-        file = open(path, encoding="utf-8")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            # Whoever had it may have put another file in its place.
-            if os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
-                return OpenWorld(path, file, _parse(file, path))
-        except BaseException:
-            file.close()
-            raise
-        file.close()

@@ -128,7 +128,7 @@ def _inside(host: Hypervisor, where: Optional[str]) -> int:
 
 
 def open_world(world: str, release: Optional[str] = None, here: Optional[str] = None) -> ModelLibraries:
-    """Open a built-in world or a world file.
+    """Open a built-in world, which is the caller's own; or a world file, which other processes may have open too.
 
     Args:
         world: The name of a built-in world, or the path of a file.
@@ -138,6 +138,7 @@ def open_world(world: str, release: Optional[str] = None, here: Optional[str] = 
     Raises:
         ContextError: No such world, release or domain.
         WorldFileError: The file is not a world.
+        OSError: It cannot be read.
     """
     if world in WORLDS:
         host = builtin(world, release)
@@ -147,15 +148,15 @@ def open_world(world: str, release: Optional[str] = None, here: Optional[str] = 
             f"{world!r} is neither a built-in world nor a file", field="host", value=world,
             remedy=f"one of {', '.join(NAMES)}, or a file made with `xenvcpu model new FILE`",
         )
-    from xenvcpu.model import worldfile
+    from xenvcpu.model.openworld import OpenWorld
 
-    file = worldfile.open_world(world)
+    opened = OpenWorld(world)
     try:
-        inside = _inside(file.host, here)
+        inside = _inside(opened.host, here)
     except ContextError:
-        file.close()
+        opened.close()
         raise
-    return ModelLibraries(file.host, inside, on_change=file.save, on_close=file.close)
+    return ModelLibraries(opened.host, inside, world=opened)
 
 
 def open_world_at(spec: str) -> ModelLibraries:
