@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -85,3 +87,12 @@ def test_any_text_gives_an_integer_or_a_context_error(text: str) -> None:
         assert isinstance(value(text, 1), int)
     except ContextError as error:
         assert error.rule == "expression"
+
+
+@pytest.mark.parametrize("text", [" " * 199 + "x", "1" + " " * 198 + "x", "1" * 199 + "x", "+" * 199 + "."])
+def test_a_long_text_is_refused_at_once(text: str) -> None:
+    """The pattern of tokens once tried every way to part a run of spaces."""
+    started = time.process_time()
+    with pytest.raises(ContextError):
+        expression.parse(text)
+    assert time.process_time() - started < 1

@@ -24,8 +24,10 @@ MAX_BITS = 128
 VARIABLE = "vcpuid"
 _NUMBER = r"0[xX][0-9a-fA-F_]+|0[bB][01_]+|0[oO][0-7_]+|[0-9][0-9_]*"
 _LITERAL = re.compile(r"0[xX][0-9a-fA-F]+|0|[1-9][0-9]*")
-PATTERN = rf"^\s*((?:{_NUMBER})(?![0-9A-Za-z_])|{VARIABLE}(?![0-9A-Za-z_])|//|<<|>>|[-+*%&|^~()]|\s+)+$"
-"""What an expression is made of (its order is the parser's business); also in the JSON Schema."""
+PATTERN = rf"^((?:{_NUMBER})(?![0-9A-Za-z_])|{VARIABLE}(?![0-9A-Za-z_])|//|<<|>>|[-+*%&|^~()]|\s)+$"
+"""What an expression is made of (its order is the parser's business); also in the JSON Schema.
+
+One way only to match any text: with two, a text that does not match takes time without end."""
 
 _TOKENS = re.compile(PATTERN)
 _BINARY: Mapping[type, Callable[[int, int], int]] = {
