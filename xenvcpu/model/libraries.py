@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 import collections
-from typing import TYPE_CHECKING, Any, Counter, Deque, Dict, List, NamedTuple, Optional, Tuple, Union
+from typing import TYPE_CHECKING, Any, Counter, Dict, List, NamedTuple, Optional, Tuple
 
 from xenvcpu._xen import ffi
 from xenvcpu.capturedlog import CapturedLog
-from xenvcpu.model.answer import Refused
+from xenvcpu.model.faults import Faults
 from xenvcpu.model.hypervisor import Hypervisor
 from xenvcpu.model.libc import LibC
 from xenvcpu.model.libxencall import LibXenCall
@@ -30,14 +30,8 @@ class Call(NamedTuple):
     arguments: Tuple[Optional[int], ...]
 
 
-class _Fault(NamedTuple):
-    answer: Union[int, BaseException]
-    after: int
-    log: str
-
-
-class ModelLibraries:
-    """Stand-ins for the C libraries, all before one host.
+class ModelLibraries(Faults):
+    """Stand-ins for the C libraries of one process, all before one host.
 
     Attributes:
         ffi: The cffi object that makes and reads C values for all of them.
@@ -62,12 +56,12 @@ class ModelLibraries:
             is_matching: Whether libxenctrl was built for the running Xen.
             world: The world file that `host` is in; None for a host in memory.
         """
+        super().__init__()
         self.ffi = ffi
         self.host = host
         self.here = here
         self.is_matching = is_matching
         self.calls: List[Call] = []
-        self._faults: Dict[str, Deque[_Fault]] = collections.defaultdict(collections.deque)
         self._world = world
         self.libc = LibC()
         self.xenctrl = LibXenCtrl(self)
@@ -114,43 +108,20 @@ class ModelLibraries:
 
     @property
     def leaks(self) -> Dict[str, int]:
-        """What is still open or not freed, by library; empty for a program that cleaned up."""
+        """What is still open or not freed, by library; empty for a program that cleaned up, or was killed."""
+        if self.is_killed:
+            return {}
         libraries = (self.xenctrl, self.xencall, self.xenforeignmemory, self.xenstore, self.xentoollog)
         found = {library.name: library.open_handles for library in libraries}
         found.update(buffers=self.xencall.open_buffers, libc=self.libc.unfreed)
         found.update(mappings=self.xenforeignmemory.open_mappings)
         return {name: count for name, count in found.items() if count}
 
-    def fail(self, function: str, answer: Union[int, BaseException], after: int = 0, *, log: str = "") -> None:
-        """Make a coming call of a C function fail, once, with no effect on the host.
-
-        Args:
-            function: Its name, such as `xc_domain_pause`.
-            answer: The errno to fail with; or an exception to raise out of it, as a signal would
-                (`KeyboardInterrupt()`).
-            after: How many more calls of it go well before.
-            log: What the library logs then.
-        """
-        self._faults[function].append(_Fault(answer, after, log))
-
     # What follows is for the stand-ins.
 
     def note(self, name: str, arguments: Tuple[Any, ...]) -> None:
         """Note a call."""
         self.calls.append(Call(name, tuple(each if isinstance(each, int) else None for each in arguments)))
-
-    def raise_fault(self, name: str) -> None:
-        """Raise what `fail` has asked for, if it is the turn of this call."""
-        waiting = self._faults.get(name)
-        if not waiting:
-            return
-        fault = waiting.popleft()
-        if fault.after:
-            waiting.appendleft(fault._replace(after=fault.after - 1))
-            return
-        if isinstance(fault.answer, BaseException):
-            raise fault.answer
-        raise Refused(fault.answer, fault.log)
 
     def before_call(self) -> None:
         """Have the host before a call that reaches Xen; in memory it is always there."""

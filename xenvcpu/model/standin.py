@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, Sequence, Tuple
 
 from xenvcpu._xen import ffi
 from xenvcpu.model.answer import Refused
+from xenvcpu.model.faults import RealCall
 
 if TYPE_CHECKING:
     from xenvcpu.model.libraries import ModelLibraries
@@ -22,10 +23,11 @@ _BYTES_FOR = frozenset(("char", "unsigned char", "signed char", "uint8_t", "int8
 _ERROR = 8
 """XTL_ERROR."""
 
-_LOGGING = frozenset(("xentoollog_logger", "FILE"))
+_LOGGING = frozenset(("struct xentoollog_logger", "FILE"))
 _CLOSING = frozenset((
     "xc_interface_close", "xencall_close", "xenforeignmemory_close", "xs_close", "xtl_logger_destroy",
 ))
+_GIVING_BACK = _CLOSING | {"xencall_free_buffer", "xenforeignmemory_unmap"}
 
 
 class MisuseError(AssertionError):
@@ -81,6 +83,11 @@ class Prototype:
         return first.kind == "pointer" and first.item.cname not in _LOGGING
 
     @property
+    def gives_back(self) -> bool:
+        """Whether it closes, frees or unmaps something."""
+        return self.name in _GIVING_BACK
+
+    @property
     def reaches_xen(self) -> bool:
         """Whether Xen is asked, and not the library alone: to open and to close it needs no Xen."""
         return self.takes_handle and self.name not in _CLOSING
@@ -96,10 +103,11 @@ class Prototype:
 
     def _call(self, library: StandIn, *given: object) -> Any:
         arguments = self._arguments(given)
-        library.libraries.note(self.name, arguments)
+        if not library.libraries.is_killed:
+            library.libraries.note(self.name, arguments)
+        call = RealCall(arguments, functools.partial(self._answer, library, arguments))
         try:
-            library.libraries.raise_fault(self.name)
-            result = self._answer(library, arguments)
+            result = library.libraries.answer(self, call)
         except Refused as refusal:
             result = None
             library.log(arguments, refusal.log)

@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: MIT
+"""What goes wrong on purpose: one call, the whole library, or the program itself.
+
+All of it is per `ModelLibraries`, that is per process. Several of these may stand before one
+`Hypervisor` object: then one can vanish or be killed, and the others see what it has left.
+"""
+
+from __future__ import annotations
+
+import collections
+import errno
+from typing import TYPE_CHECKING, Any, Callable, Deque, Dict, NamedTuple, Optional, Tuple, Union
+
+from xenvcpu.model.answer import Refused
+
+if TYPE_CHECKING:
+    from xenvcpu.model.standin import Prototype
+
+
+class Killed(BaseException):
+    """The program was killed here (SIGKILL): nothing that it would still do has an effect."""
+
+
+class RealCall(NamedTuple):
+    """A C call that a fault stands in the way of. Call it to make it.
+
+    It returns what the C function would; where that would fail, it raises `Refused`.
+
+    Attributes:
+        arguments: Its C arguments.
+        make: What makes it, with no arguments.
+    """
+
+    arguments: Tuple[Any, ...]
+    make: Callable[[], Any]
+
+    def __call__(self) -> Any:
+        return self.make()
+
+
+Answer = Union[int, BaseException, Callable[[RealCall], Any]]
+
+
+class _Fault(NamedTuple):
+    answer: Answer
+    after: int
+    log: str
+
+
+class _Death(NamedTuple):
+    at: int
+    is_before: bool
+
+
+def answer_lost(number: int) -> Callable[[RealCall], Any]:
+    """For `fail`: the call has its effect, and fails with this errno all the same."""
+
+    def answer(call: RealCall) -> Any:
+        call()
+        raise Refused(number)
+
+    return answer
+
+
+class Faults:
+    """The faults of one process.
+
+    Attributes:
+        is_killed: Whether the process is dead.
+    """
+
+    def __init__(self) -> None:
+        self.is_killed = False
+        self._made = 0
+        self._faults: Dict[str, Deque[_Fault]] = collections.defaultdict(collections.deque)
+        self._vanished: Optional[Tuple[int, int]] = None
+        self._death: Optional[_Death] = None
+
+    def fail(self, function: str, answer: Answer, after: int = 0, *, log: str = "") -> None:
+        """Make a coming call of a C function fail, once, with no effect on the host.
+
+        Args:
+            function: Its name, such as `xc_domain_pause`.
+            answer: The errno to fail with; or an exception to raise out of it, as a signal would
+                (`KeyboardInterrupt()`); or what is called with the `RealCall` and answers in its place. That
+                may make the call or not, return another value (`lambda call: call() - 8`), or raise `Refused`.
+            after: How many more calls of it go well before.
+            log: What the library logs when it fails.
+        """
+        self._faults[function].append(_Fault(answer, after, log))
+
+    def vanish(self, number: int = errno.EBADF, after: int = 0) -> None:
+        """Let the libraries lose Xen for good: each call on a handle fails with no effect.
+
+        What closes, frees or unmaps still works, so that nothing leaks; so does opening, which takes no handle.
+
+        Args:
+            number: The errno to fail with.
+            after: How many more C calls, of all libraries together, go well before.
+        """
+        self._vanished = number, self._made + after
+
+    def kill(self, at: int = 1, when: str = "before") -> None:
+        """Kill the program in a coming C call: that raises `Killed`, and so does every later one, with no effect.
+
+        What closes, frees or unmaps has no effect either, but raises only if it is the call of the kill: the kernel
+        takes back what a dead process had open.
+
+        Args:
+            at: Which C call, of all libraries together; 1 is the next.
+            when: `before` the call has its effect, or `after`.
+
+        Raises:
+            ValueError: Not a coming call, or neither before nor after.
+        """
+        if at < 1 or when not in ("before", "after"):
+            raise ValueError(f"cannot kill {when!r} call {at}: before or after one from 1 on")
+        self._death = _Death(self._made + at, when == "before")
+
+    # What follows is for the stand-ins.
+
+    def answer(self, function: Prototype, call: RealCall) -> Any:
+        """What a C call answers: by itself, or by the fault whose turn it is.
+
+        Raises:
+            Refused: The errno to fail with.
+            Killed: The process dies here, or is dead.
+        """
+        if self.is_killed:
+            if function.gives_back:
+                return 0
+            raise Killed(function.name)
+        self._made += 1
+        death = self._death if self._death is not None and self._death.at == self._made else None
+        if death is not None and death.is_before:
+            self._die(function)
+        try:
+            return self._answer(function, call)
+        finally:
+            if death is not None:
+                self._die(function)
+
+    def _die(self, function: Prototype) -> None:
+        self.is_killed = True
+        raise Killed(function.name)
+
+    def _answer(self, function: Prototype, call: RealCall) -> Any:
+        if self._vanished is not None and function.takes_handle and not function.gives_back:
+            number, after = self._vanished
+            if self._made > after:
+                raise Refused(number)
+        fault = self._due(function.name)
+        if fault is None:
+            return call()
+        if isinstance(fault.answer, int):
+            raise Refused(fault.answer, fault.log)
+        if isinstance(fault.answer, BaseException):
+            raise fault.answer
+        try:
+            return fault.answer(call)
+        except Refused as refusal:
+            raise Refused(refusal.errno, fault.log or refusal.log) from refusal
+
+    def _due(self, name: str) -> Optional[_Fault]:
+        waiting = self._faults.get(name)
+        if not waiting:
+            return None
+        fault = waiting.popleft()
+        if fault.after:
+            waiting.appendleft(fault._replace(after=fault.after - 1))
+            return None
+        return fault
