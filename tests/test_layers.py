@@ -20,8 +20,13 @@ ALLOWED: Dict[str, Set[str]] = {
     **{name: VALUES for name in VALUES},
     "_xen": set(), "libraries": CBIND | {"errors"}, "capturedlog": CBIND | {"errors"},
     "ports": VALUES | CBIND,
-    "newvcpu": VALUES, "plan": VALUES | {"newvcpu"}, "readback": VALUES,
-    "execute": VALUES | {"plan", "readback", "ports"},
+    "newvcpu": VALUES, "readback": VALUES, "calls": VALUES, "capture": VALUES, "deadline": {"errors"},
+    "plan": VALUES | {"newvcpu", "calls"}, "stopplan": VALUES | {"calls"},
+    "recoverplan": VALUES | {"calls", "capture", "plan"},
+    "putback": VALUES | {"capture", "readback", "ports"}, "keptfile": VALUES | {"capture"}, "audit": set(),
+    "lock": {"deadline", "errors"}, "keeper": VALUES | {"audit", "capture", "deadline", "ports"},
+    "transaction": VALUES | {"audit", "calls", "capture", "deadline", "keeper", "ports", "putback", "readback"},
+    "execute": VALUES | {"keeper", "plan", "ports", "transaction"},
     "model": VALUES | CBIND,
 }
 """What each part may import; those not listed are the api and above, and may import all."""

@@ -3,22 +3,26 @@
 
 from __future__ import annotations
 
-from typing import List, Optional, Sequence, Tuple
+from typing import Optional, Sequence, Tuple
 
 from xenvcpu.abi import cpu_record
 from xenvcpu.abi.domain_info import DomainInfo
 from xenvcpu.abi.layout import Image
 from xenvcpu.abi.save_stream import Typecode
 from xenvcpu.abi.vcpu_info import Runstate
-from xenvcpu.errors import DomainError, HypercallError, LastVcpuError, NoSuchVcpuError, VcpuDownError
+from xenvcpu.capture import Capture
+from xenvcpu.errors import DomainError, HypercallError, NoSuchVcpuError, VcpuDownError
 from xenvcpu.execute import StartReport, execute
-from xenvcpu.lock import Lock, no_lock
+from xenvcpu.keeper import Keeper
 from xenvcpu.newvcpu import Render
 from xenvcpu.plan import Plan, make_plan
 from xenvcpu.ports.dom0 import Dom0Port
+from xenvcpu.recoverplan import Recovered, RecoverPlan
 from xenvcpu.rules.features import UNKNOWN, Features
 from xenvcpu.rules.release import Release
 from xenvcpu.savedstate import SavedState
+from xenvcpu.stopplan import StopPlan
+from xenvcpu.transaction import carry_out
 from xenvcpu.vcpustate import VcpuState, mode_name
 
 
@@ -34,9 +38,9 @@ class Dom0Domain:
 
     interface = "domctl"
 
-    def __init__(self, port: Dom0Port, info: DomainInfo, name: Optional[str], lock: Lock = no_lock) -> None:
+    def __init__(self, port: Dom0Port, keeper: Keeper, info: DomainInfo, name: Optional[str]) -> None:
         self._port = port
-        self._lock = lock
+        self._keeper = keeper
         self.info = info
         self.name = name
 
@@ -155,8 +159,7 @@ class Dom0Domain:
 
     def execute(self, plan: Plan) -> StartReport:
         """Carry out a plan that was made before."""
-        with self._lock(self.info.handle):
-            return execute(self._port, plan)
+        return execute(self._port, self._keeper, plan)
 
     def stop(self, vcpuids: Sequence[int], *, force: bool = False) -> Tuple[int, ...]:
         """Take vcpus away: down and uninitialised (XEN_DOMCTL_setvcpucontext with no context).
@@ -167,18 +170,29 @@ class Dom0Domain:
         Raises:
             LastVcpuError: No vcpu would be left online; `force` allows that.
             DomainError: Not an HVM or PVH domain: of a PV vcpu, a reset drops its page tables too.
+            XenVcpuError: See `xenvcpu.transaction.carry_out`.
         """
         self._require_hvm()
-        wanted = sorted(set(vcpuids))
+        wanted = tuple(sorted(set(vcpuids)))
         for vcpuid in wanted:
             self._require(vcpuid)
-        with self._lock(self.info.handle):
-            online: List[int] = [n for n in range(self.info.vcpu_count) if self._port.vcpu(self.domid, n)["online"]]
-            if online and not set(online) - set(wanted) and not force:
-                raise LastVcpuError(
-                    f"domain {self.domid} would be left without a running vcpu; destroy it, or use --force",
-                    domid=self.domid,
-                )
-            for vcpuid in wanted:
-                self._port.reset_vcpu(self.domid, vcpuid)
-        return tuple(vcpuid for vcpuid in wanted if vcpuid in online)
+        initialised = tuple(vcpuid for vcpuid in wanted if self._port.is_initialised(self.domid, vcpuid))
+        if not initialised:
+            return ()
+        outcome = carry_out(self._port, self._keeper, StopPlan(self.info, wanted, initialised, force))
+        return tuple(vcpuid for vcpuid in wanted if vcpuid in outcome.found.cpu)
+
+    def plan_recovery(self, capture: Capture) -> Recovered:
+        """What `recover` would do now; nothing is touched."""
+        return RecoverPlan(self.info, capture).recovered(self.state())
+
+    def recover(self, capture: Capture, *, force: bool = False) -> Recovered:
+        """Bring back what a change that failed has left down; see `RecoverPlan`.
+
+        Raises:
+            DomainChangedError: The capture is of another domain, or of another Xen.
+            XenVcpuError: See `xenvcpu.transaction.carry_out`.
+        """
+        self._require_hvm()
+        plan = RecoverPlan(self.info, capture, force)
+        return plan.recovered(carry_out(self._port, self._keeper, plan).found)

@@ -16,7 +16,21 @@ if TYPE_CHECKING:
 
 
 class XenVcpuError(Exception):
-    """The base of all errors of xenvcpu."""
+    """The base of all errors of xenvcpu.
+
+    What a change that failed left behind is told by these, whatever the error; without a change they are empty.
+
+    Attributes:
+        restored: Whether the domain was put back as found; None where nothing had been touched.
+        left: What could not be put back, one line each.
+        kept: The file that keeps what was captured, for `xenvcpu recover`; None when nothing is to be recovered.
+        console: The lines that Xen printed on its console meanwhile, where they can be read.
+    """
+
+    restored: Optional[bool] = None
+    left: tuple[str, ...] = ()
+    kept: Optional[str] = None
+    console: tuple[str, ...] = ()
 
 
 class FormatError(XenVcpuError, ValueError):
@@ -107,24 +121,35 @@ class LastVcpuError(DomainError):
     """Stopping these vcpus would leave the domain without a running one."""
 
 
-class StartError(DomainError):
-    """A start failed after Xen was asked; the domain was put back, unless `restored` is False.
+class ChangeError(DomainError):
+    """A start, stop or recovery failed after Xen was asked; the domain was put back, unless `restored` is False.
 
     Attributes:
         differences: What the read-back showed, one line each.
-        restored: True when everything stands as it was found.
-        console: The lines that Xen printed on its console, where they can be read.
     """
 
-    def __init__(self, message: str, *, domid: int, differences: Sequence[str] = (), restored: bool = True) -> None:
+    def __init__(
+        self, message: str, *, domid: int, differences: Sequence[str] = (), restored: Optional[bool] = None
+    ) -> None:
         super().__init__(message, domid=domid)
         self.differences = tuple(differences)
         self.restored = restored
-        self.console: tuple[str, ...] = ()
+
+
+class StartError(ChangeError):
+    """A start was taken by Xen, but all is not as asked, or the domain died of it."""
+
+
+class StopError(ChangeError):
+    """A stop was taken by Xen, but all is not as asked."""
+
+
+class DeadlineError(DomainError):
+    """Time ran out before the domain was touched; nothing has changed."""
 
 
 class DomainChangedError(DomainError):
-    """A domain, or one of its vcpus, is not what it was when the start was planned; nothing was touched."""
+    """A domain, or one of its vcpus, is not what it was when the change was planned."""
 
 
 class DomainBusyError(DomainError):
@@ -137,6 +162,10 @@ class PatLostError(DomainError):
 
 class HostError(XenVcpuError):
     """This host cannot do what was asked: no library, no privilege, or a restriction."""
+
+
+class GuardError(HostError):
+    """The guard process cannot do its part; without it nothing is touched."""
 
 
 class LibraryMissingError(HostError, ImportError):
@@ -160,8 +189,6 @@ class HypercallError(XenVcpuError, OSError):
         vcpuid: The vcpu, or None.
         errno: Xen's errno.
         log: What the C library logged during the call.
-        console: The lines that Xen printed on its console, where they can be read.
-        restored: Whether the domain was put back as found; None where nothing had been changed.
     """
 
     def __init__(
@@ -177,8 +204,6 @@ class HypercallError(XenVcpuError, OSError):
         self.domid = domid
         self.vcpuid = vcpuid
         self.log = log
-        self.console: tuple[str, ...] = ()
-        self.restored: Optional[bool] = None
 
     def __str__(self) -> str:
         return str(self.args[1])

@@ -3,16 +3,19 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, List, Optional, Tuple, Union
 
 from xenvcpu.abi.domain_info import DomainInfo
+from xenvcpu.audit import no_audit, syslog
+from xenvcpu.deadline import DEFAULT, Patience
 from xenvcpu.dom0domain import Dom0Domain
 from xenvcpu.errors import HostError, NoSuchDomainError
 from xenvcpu.guestdomain import GuestDomain
-from xenvcpu.lock import domain_lock, no_lock
+from xenvcpu.keeper import Keeper
 from xenvcpu.ports.dom0 import Dom0Port
 from xenvcpu.ports.guest import GuestPort
 from xenvcpu.ports.memory import MemoryPort
@@ -44,11 +47,12 @@ def detect() -> str:
         return "guest"
 
 
-def open_host(spec: str = "auto") -> Host:
+def open_host(spec: str = "auto", patience: Patience = DEFAULT) -> Host:
     """Open a host.
 
     Args:
         spec: `auto`, `dom0`, `guest`, or `model:` with the name of a built-in world or a world file.
+        patience: How long each operation on it may wait for others.
 
     Raises:
         HostError: This machine is not under Xen, or the spec is unknown.
@@ -56,7 +60,7 @@ def open_host(spec: str = "auto") -> Host:
     if spec.startswith("model:"):
         from xenvcpu.model import open_model
 
-        return Host("model", open_model(spec[len("model:") :]))
+        return Host("model", open_model(spec[len("model:") :]), patience)
     kind = detect() if spec == "auto" else spec
     if kind == "none":
         raise HostError("this machine is not under Xen; a model of it works anywhere: --host model:pvh")
@@ -64,7 +68,7 @@ def open_host(spec: str = "auto") -> Host:
         raise HostError(f"{spec!r} is not a host; choose one of {', '.join(KINDS)}")
     from xenvcpu.libraries import Libraries
 
-    return Host(kind, Libraries())
+    return Host(kind, Libraries(), patience)
 
 
 class Host:
@@ -72,13 +76,22 @@ class Host:
 
     Attributes:
         kind: `dom0`, `guest` or `model`.
+        libraries: The C libraries, or those of a model.
 
     Synchronization: not for use from two threads at once, nor after a fork.
     """
 
-    def __init__(self, kind: str, libraries: Any) -> None:
+    def __init__(self, kind: str, libraries: Any, patience: Patience = DEFAULT) -> None:
+        """Nothing is opened yet.
+
+        Args:
+            kind: What it is.
+            libraries: Its C libraries.
+            patience: How long each operation may wait for others.
+        """
         self.kind = kind
         self.libraries = libraries
+        self._patience = patience
 
     def __enter__(self) -> Host:
         return self
@@ -96,7 +109,7 @@ class Host:
 
     def close(self) -> None:
         """Close every handle; a second time does nothing."""
-        for name in ("dom0", "guest", "memory", "xenstore"):
+        for name in ("keeper", "dom0", "guest", "memory", "xenstore"):
             port = self.__dict__.pop(name, None)
             if port is not None:
                 port.close()
@@ -106,6 +119,21 @@ class Host:
     def dom0(self) -> Dom0Port:
         """The dom0 port."""
         return Dom0Port(self.libraries)
+
+    @cached_property
+    def keeper(self) -> Keeper:
+        """Who keeps a domain while it is changed: with lock and guard, where the host lives on without us."""
+        path: Optional[str] = getattr(self.libraries, "path", None)
+        if self.kind == "model" and path is None:
+            return Keeper(self.dom0, self._patience)
+        from xenvcpu.guard import folders, process
+        from xenvcpu.guard.keeper import GuardedKeeper
+
+        if path is not None:
+            spec, places, audit = f"model:{os.path.abspath(path)}", folders.of_user(), no_audit
+        else:
+            spec, places, audit = self.kind, folders.HOST, syslog
+        return GuardedKeeper(self.dom0, self._patience, places, lambda: process.start(spec, places.kept), audit)
 
     @cached_property
     def guest(self) -> GuestPort:
@@ -130,7 +158,7 @@ class Host:
         return None if self.xenstore is None else self.xenstore.name(domid)
 
     def _domain(self, info: DomainInfo) -> Dom0Domain:
-        return Dom0Domain(self.dom0, info, self.name(info.domid), no_lock if self.kind == "model" else domain_lock)
+        return Dom0Domain(self.dom0, self.keeper, info, self.name(info.domid))
 
     def domains(self) -> Tuple[Dom0Domain, ...]:
         """Every domain but dom0 itself, in order of domid."""

@@ -12,56 +12,63 @@ import os
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Callable, ContextManager, Iterator
+from typing import Iterator
 from uuid import UUID
 
+from xenvcpu.deadline import Deadline, Patience
 from xenvcpu.errors import DomainBusyError, HostError
 
 FOLDER = Path("/run/lock")
-PATIENCE = 30.0
-"""Seconds to wait for another start or stop; each takes milliseconds."""
 _STEP = 0.02
-
-Lock = Callable[[UUID], ContextManager[None]]
-"""Holds the lock of the domain with that handle."""
+_PID_SIZE = 32
 
 
 @contextmanager
-def domain_lock(handle: UUID, folder: Path = FOLDER, patience: float = PATIENCE) -> Iterator[None]:
-    """Hold the lock of one domain; the kernel gives it back when the process ends, however it ends.
+def domain_lock(handle: UUID, folder: Path, patience: Patience, deadline: Deadline) -> Iterator[int]:
+    """Hold the lock of one domain; the kernel gives it back when the last process that has it ends, however it ends.
+
+    Yields:
+        The descriptor of the lock; a process that is given a copy holds the lock too.
 
     Raises:
         HostError: The lock file cannot be made.
-        DomainBusyError: Another process held it for all of `patience` seconds.
+        DomainBusyError: Another process held it until the deadline, or holds it and `patience` does not wait.
     """
     flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(folder / f"xenvcpu-{handle}.lock", flags, 0o600)
     except OSError as error:
         raise HostError(f"{error.filename}: {error.strerror}; the lock of a domain lies there") from error
     try:
-        _take(descriptor, handle, patience)
-        yield
+        _take(descriptor, handle, patience, deadline)
+        os.pwrite(descriptor, f"{os.getpid():<{_PID_SIZE}}".encode("ascii"), 0)
+        yield descriptor
     finally:
         os.close(descriptor)
 
 
-def _take(descriptor: int, handle: UUID, patience: float) -> None:
-    deadline = time.monotonic() + patience
+def _take(descriptor: int, handle: UUID, patience: Patience, deadline: Deadline) -> None:
+    is_told = False
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return
         except BlockingIOError:
-            if time.monotonic() > deadline:
-                raise DomainBusyError(
-                    f"another xenvcpu has been driving domain {handle} for {patience:.0f} s; look what it waits for"
-                ) from None
-            time.sleep(_STEP)
+            holder = _holder(descriptor)
+        if not patience.waits:
+            raise DomainBusyError(f"{holder} drives domain {handle}; without --no-wait its end is waited for")
+        if not deadline.left:
+            raise DomainBusyError(
+                f"{holder} has been driving domain {handle} for {deadline.timeout:g} s; look what it waits for"
+            )
+        if not is_told:
+            patience.tell(f"waiting for {holder}, which drives domain {handle}")
+            is_told = True
+        time.sleep(_STEP)
 
 
-@contextmanager
-def no_lock(handle: UUID) -> Iterator[None]:
-    """For a model, which nobody else drives: a world file has a lock of its own."""
-    yield
+def _holder(descriptor: int) -> str:
+    """Who holds a lock: its process has left its number there."""
+    text = os.pread(descriptor, _PID_SIZE, 0).strip()
+    return f"process {int(text)}" if text.isdigit() else "another xenvcpu"

@@ -4,11 +4,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, List, Optional, Sequence, Tuple
+from typing import Any, ClassVar, List, Optional, Sequence, Tuple, Type
 
 from xenvcpu.abi import save_stream
+from xenvcpu.abi.save_stream import Typecode
 from xenvcpu.abi.domain_info import DomainInfo
-from xenvcpu.errors import DomainChangedError, NoSuchVcpuError, PatLostError, VcpuOnlineError
+from xenvcpu.calls import Calls
+from xenvcpu.errors import (
+    ChangeError, DomainChangedError, NoSuchVcpuError, PatLostError, StartError, VcpuOnlineError,
+)
 from xenvcpu.newvcpu import NewVcpu, Render, prepare
 from xenvcpu.rules.features import UNKNOWN, Features
 from xenvcpu.rules.release import Release
@@ -31,8 +35,16 @@ class Plan:
     vcpus: Tuple[NewVcpu, ...]
     force: bool = False
 
-    def stream(self, state: SavedState) -> bytes:
-        """The save stream to load.
+    verb: ClassVar[str] = "start"
+    failed: ClassVar[Type[ChangeError]] = StartError
+
+    @property
+    def vcpuids(self) -> Tuple[int, ...]:
+        """What will be started, in order."""
+        return tuple(vcpu.vcpuid for vcpu in self.vcpus)
+
+    def calls(self, found: SavedState) -> Calls:
+        """The load.
 
         The vcpus that are online come first, with their XSAVE state, and the new ones last:
         Xen applies records in order, so a new record that it refuses leaves the others running.
@@ -41,23 +53,17 @@ class Plan:
             DomainChangedError: A vcpu that is to be started is online by now.
             PatLostError: The load would change the memory types of a vcpu that is online.
         """
-        at_risk = () if self.domain.is_hap is False or self.force else state.pats_at_risk
-        if at_risk:
-            raise PatLostError(
-                f"on AMD the load resets the PAT of every vcpu, and this Xen saves the MTRRs of vcpu {at_risk[0]}"
-                " wrongly, so that it cannot be put back; start the vcpus before the guest sets its PAT, or accept"
-                " that its write-combined and write-through mappings change their type: --force",
-                domid=self.domain.domid, vcpuid=at_risk[0],
-            )
-        for vcpu in self.vcpus:
-            if vcpu.vcpuid in state.cpu:
+        domid = self.domain.domid
+        refuse_pat_loss(self.domain, found, force=self.force)
+        for vcpuid in self.vcpuids:
+            if vcpuid in found.cpu:
                 raise DomainChangedError(
-                    f"vcpu {vcpu.vcpuid} of domain {self.domain.domid} is online; stop it first",
-                    domid=self.domain.domid, vcpuid=vcpu.vcpuid,
+                    f"vcpu {vcpuid} of domain {domid} is online; stop it first", domid=domid, vcpuid=vcpuid
                 )
-        tsc = state.tsc
-        new = (record for vcpu in self.vcpus for record in vcpu.records(tsc))
-        return save_stream.join((state.header, *state.kept, *new, save_stream.END))
+        tsc = found.tsc
+        new = [record for vcpu in self.vcpus for record in vcpu.records(tsc)]
+        stream = save_stream.join((found.header, *found.kept, *new, save_stream.END))
+        return Calls(stream, new=[record for record in new if record.typecode == Typecode.CPU])
 
     def steps(self) -> List[str]:
         """The sequence in words, one step a line."""
@@ -84,6 +90,22 @@ class Plan:
                 for vcpu in self.vcpus
             ],
         }
+
+
+def refuse_pat_loss(domain: DomainInfo, found: SavedState, *, force: bool) -> None:
+    """A load is fine for the memory types of the vcpus that are online.
+
+    Raises:
+        PatLostError: It is not, and `force` does not accept that.
+    """
+    at_risk = () if domain.is_hap is False or force else found.pats_at_risk
+    if at_risk:
+        raise PatLostError(
+            f"on AMD the load resets the PAT of every vcpu, and this Xen saves the MTRRs of vcpu {at_risk[0]}"
+            " wrongly, so that it cannot be put back; start the vcpus before the guest sets its PAT, or accept"
+            " that its write-combined and write-through mappings change their type: --force",
+            domid=domain.domid, vcpuid=at_risk[0],
+        )
 
 
 def make_plan(

@@ -7,7 +7,7 @@ Xen changes some fields on the way in, and they are compared as it keeps them
 
 from __future__ import annotations
 
-from typing import List, Sequence
+from typing import Collection, List, Sequence
 
 from xenvcpu.abi.registers import AR_P, CR0_PE
 from xenvcpu.abi import cpu_record, xsave
@@ -78,28 +78,32 @@ def _lost_components(vcpuid: int, wanted: bytes, got: bytes) -> List[str]:
     return [f"vcpu {vcpuid}: its {', '.join(xsave.components(lost))} state was dropped"] if lost else []
 
 
-def differences(found: SavedState, new: Sequence[Record], after: SavedState) -> List[str]:
+def differences(
+    found: SavedState, new: Sequence[Record], after: SavedState, gone: Collection[int] = ()
+) -> List[str]:
     """Everything that is not as it was asked or found.
 
     Args:
-        found: The domain before the load.
+        found: The domain before.
         new: The CPU records that were added.
-        after: The domain after the load.
+        after: The domain after.
+        gone: The vcpus that were made fresh.
     """
     lines = []
-    for record in (*found.cpu.values(), *new):
+    kept = [vcpuid for vcpuid in found.cpu if vcpuid not in gone]
+    for record in (*map(found.cpu.__getitem__, kept), *new):
         got = after.cpu.get(record.instance)
         if got is None:
             lines.append(f"vcpu {record.instance} is not online")
         else:
             lines += record_differences(record.instance, record.payload, got.payload)
-    for vcpuid in found.cpu:
+    for vcpuid in kept:
         if vcpuid in found.xsave and vcpuid in after.xsave:
             lines += _lost_components(vcpuid, found.xsave[vcpuid].payload, after.xsave[vcpuid].payload)
         elif vcpuid in found.xsave:
             lines.append(f"vcpu {vcpuid}: its CPU_XSAVE record is gone")
     for vcpuid, pat in found.kept_pats.items():
-        if after.own_pats.get(vcpuid) != pat:
+        if vcpuid in kept and after.own_pats.get(vcpuid) != pat:
             lines.append(f"vcpu {vcpuid}: its PAT is no more {pat:#x}")
-    expected = {*found.cpu, *(record.instance for record in new)}
+    expected = {*kept, *(record.instance for record in new)}
     return lines + [f"vcpu {vcpuid} is online, though nobody asked" for vcpuid in after.cpu if vcpuid not in expected]

@@ -15,6 +15,7 @@ from xenvcpu.rules.release import KNOWN, Release
 _INTEL_FAMILY = 6
 _PAT = slice(mtrr.LAYOUT.fields["msr_pat_cr"].size)
 _TSC = cpu_record.LAYOUT.fields["tsc"]
+TSC_SIZE = _TSC.size
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ class SavedState:
         That of the boot vcpu, or of the lowest vcpu that is online; zero when none is.
         """
         boot: Optional[Record] = self.cpu[self.online[0]] if self.cpu else None
-        return bytes(_TSC.size) if boot is None else boot.payload[_TSC.offset : _TSC.offset + _TSC.size]
+        return bytes(TSC_SIZE) if boot is None else boot.payload[_TSC.offset : _TSC.offset + _TSC.size]
 
     def record(self, vcpuid: int) -> Image:
         """The CPU record of an online vcpu."""
@@ -84,7 +85,7 @@ class SavedState:
         drops AVX state; then the MTRR records that bring back a PAT of their own.
         """
         xsave = (self.xsave[vcpuid] for vcpuid in self.cpu if vcpuid in self.xsave)
-        return (*self.cpu.values(), *xsave, *(self.mtrr[vcpuid] for vcpuid in self.kept_pats))
+        return (*self.cpu.values(), *xsave, *self.kept_mtrr.values())
 
     @property
     def own_pats(self) -> Mapping[int, int]:
@@ -100,6 +101,11 @@ class SavedState:
     def kept_pats(self) -> Mapping[int, int]:
         """Those of `own_pats` that come back after a load, with their MTRR record."""
         return {vcpuid: pat for vcpuid, pat in self.own_pats.items() if self._is_exact(vcpuid)}
+
+    @property
+    def kept_mtrr(self) -> Mapping[int, Record]:
+        """The MTRR records that bring `kept_pats` back."""
+        return {vcpuid: self.mtrr[vcpuid] for vcpuid in self.kept_pats}
 
     def _is_exact(self, vcpuid: int) -> bool:
         """Whether the MTRR record is true: since 4.12 Xen saves range 0 in place of every other (trap 17)."""

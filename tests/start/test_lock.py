@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import ContextManager, List
 from uuid import UUID
 
 import pytest
 
+from xenvcpu.deadline import Patience
 from xenvcpu.errors import DomainBusyError
 from xenvcpu.lock import domain_lock
 
@@ -18,22 +21,46 @@ HOLD = """
 import sys, time
 from pathlib import Path
 from uuid import UUID
+from xenvcpu.deadline import Patience
 from xenvcpu.lock import domain_lock
-with domain_lock(UUID(int=5), Path(sys.argv[1])):
+with domain_lock(UUID(int=5), Path(sys.argv[1]), Patience(), Patience().begin()):
     print("held", flush=True)
     time.sleep(60)
 """
 
 
+def hold(folder: Path, handle: UUID = HANDLE, patience: Patience = Patience(timeout=5)) -> ContextManager[int]:
+    return domain_lock(handle, folder, patience, patience.begin())
+
+
 def test_the_second_waits_and_then_says_who_is_busy(tmp_path: Path) -> None:
-    with domain_lock(HANDLE, tmp_path):
-        with pytest.raises(DomainBusyError, match=str(HANDLE)), domain_lock(HANDLE, tmp_path, patience=0.05):
+    told: List[str] = []
+    busy = f"process {os.getpid()} has been driving domain {HANDLE} for 0.05 s"
+    with hold(tmp_path):
+        with pytest.raises(DomainBusyError, match=busy), hold(tmp_path, patience=Patience(0.05, tell=told.append)):
+            pytest.fail("held twice")
+    assert told == [f"waiting for process {os.getpid()}, which drives domain {HANDLE}"]
+
+
+def test_who_does_not_wait_is_told_at_once_who_is_busy(tmp_path: Path) -> None:
+    with hold(tmp_path), pytest.raises(DomainBusyError, match="without --no-wait"):
+        with hold(tmp_path, patience=Patience(waits=False)):
             pytest.fail("held twice")
 
 
 def test_another_domain_is_free(tmp_path: Path) -> None:
-    with domain_lock(HANDLE, tmp_path), domain_lock(UUID(int=6), tmp_path, patience=0):
+    with hold(tmp_path), hold(tmp_path, UUID(int=6), Patience(waits=False)):
         assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_copy_of_the_descriptor_holds_the_lock(tmp_path: Path) -> None:
+    with hold(tmp_path) as descriptor:
+        copy = os.dup(descriptor)
+    with pytest.raises(DomainBusyError), hold(tmp_path, patience=Patience(waits=False)):
+        pytest.fail("the guard holds it still")
+    os.close(copy)
+    with hold(tmp_path, patience=Patience(waits=False)):
+        pass
 
 
 def test_a_process_that_is_killed_gives_the_lock_back(tmp_path: Path) -> None:
@@ -42,5 +69,5 @@ def test_a_process_that_is_killed_gives_the_lock_back(tmp_path: Path) -> None:
     holder.kill()
     holder.wait()
     holder.stdout.close()
-    with domain_lock(HANDLE, tmp_path, patience=5):
+    with hold(tmp_path):
         assert next(tmp_path.iterdir()).stat().st_mode & 0o777 == 0o600

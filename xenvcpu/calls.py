@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: MIT
+"""What a change of a domain asks of Xen, once the domain has been read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Optional, Sequence, Tuple
+
+from xenvcpu.abi.save_stream import Record
+
+
+@dataclass(frozen=True)
+class Calls:
+    """The calls of a change, in this order.
+
+    Attributes:
+        stream: The save stream to load; None for no load.
+        resets: The vcpus to make down and fresh.
+        new: The CPU records of vcpus that come up.
+    """
+
+    stream: Optional[bytes]
+    resets: Tuple[int, ...] = ()
+    new: Sequence[Record] = ()

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: MIT
+"""What a program and its guard know of each other, in memory that both share."""
+
+from __future__ import annotations
+
+import enum
+import mmap
+import os
+import struct
+import uuid
+from typing import Optional, Tuple
+
+from xenvcpu.capture import Capture
+from xenvcpu.errors import FormatError
+
+_PAUSE, _WAS_PAUSED, _TOUCHING = range(3)
+"""Flags are single bytes: a process that is killed has either written one, or not."""
+_DOMAIN = struct.Struct("<I16s")
+_DOMAIN_AT = 8
+_CAPTURE_AT = 64
+_ROOM = 1 << 12
+
+
+class Pause(enum.IntEnum):
+    """What the guard does with its pause: only while TAKING or GIVING it is unknown whether Xen counts it."""
+
+    FREE = 0
+    TAKING = 1
+    HELD = 2
+    GIVING = 3
+
+
+class Journal:
+    """The shared memory: written by the program, but for the state of the pause.
+
+    Attributes:
+        descriptor: Of the memory, for a process that shall share it.
+
+    Synchronization: the two take turns; whoever reads after the other's death sees its last write.
+    """
+
+    def __init__(self, descriptor: Optional[int] = None) -> None:
+        """Make one, or share that of a descriptor."""
+        if descriptor is None:
+            descriptor = os.memfd_create("xenvcpu-journal", os.MFD_CLOEXEC)
+            os.ftruncate(descriptor, _ROOM)
+        self.descriptor = descriptor
+        self._memory = mmap.mmap(descriptor, 0)
+
+    def close(self) -> None:
+        """Give the memory back; a second time does nothing."""
+        if self.descriptor >= 0:
+            self._memory.close()
+            os.close(self.descriptor)
+            self.descriptor = -1
+
+    def _map(self) -> mmap.mmap:
+        """The memory, also where the other one has made it longer."""
+        size = os.fstat(self.descriptor).st_size
+        if size != len(self._memory):
+            self._memory.close()
+            self._memory = mmap.mmap(self.descriptor, size)
+        return self._memory
+
+    @property
+    def pause(self) -> Pause:
+        """What the guard does with its pause."""
+        return Pause(self._memory[_PAUSE])
+
+    @pause.setter
+    def pause(self, pause: Pause) -> None:
+        self._memory[_PAUSE] = pause
+
+    @property
+    def was_paused(self) -> bool:
+        """Whether somebody else held a pause when the guard took its own."""
+        return bool(self._memory[_WAS_PAUSED])
+
+    @was_paused.setter
+    def was_paused(self, was_paused: bool) -> None:
+        self._memory[_WAS_PAUSED] = was_paused
+
+    @property
+    def domain(self) -> Tuple[int, uuid.UUID]:
+        """The domain that it is about: domid and handle."""
+        domid, handle = _DOMAIN.unpack_from(self._memory, _DOMAIN_AT)
+        return domid, uuid.UUID(bytes=handle)
+
+    @domain.setter
+    def domain(self, domain: Tuple[int, uuid.UUID]) -> None:
+        _DOMAIN.pack_into(self._memory, _DOMAIN_AT, domain[0], domain[1].bytes)
+
+    def touching(self, capture: Capture) -> None:
+        """The domain is about to be touched: from here on it is to be put back."""
+        data = capture.pack()
+        if _CAPTURE_AT + len(data) > len(self._memory):
+            os.ftruncate(self.descriptor, _CAPTURE_AT + len(data))
+        memory = self._map()
+        memory[_CAPTURE_AT : _CAPTURE_AT + len(data)] = data
+        memory[_TOUCHING] = True
+
+    def settled(self) -> None:
+        """The domain is as it shall be: nothing is to be put back."""
+        self._memory[_TOUCHING] = False
+
+    @property
+    def capture(self) -> Optional[Capture]:
+        """What is to be put back; None when nothing is.
+
+        Raises:
+            FormatError: The memory was written by another program.
+        """
+        memory = self._map()
+        if not memory[_TOUCHING]:
+            return None
+        if len(memory) <= _CAPTURE_AT:
+            raise FormatError("the journal has no room for a capture", offset=len(memory))
+        return Capture.unpack(memory[_CAPTURE_AT:])

@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: MIT
+"""Keeping a domain with a lock and a guard: for a host that lives on when the program dies."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import Any, Callable, Dict, Iterator, Optional, Sequence, Tuple
+
+from xenvcpu import keptfile
+from xenvcpu.abi.domain_info import DomainInfo
+from xenvcpu.audit import Audit, no_audit
+from xenvcpu.capture import Capture
+from xenvcpu.deadline import Deadline, Patience
+from xenvcpu.errors import ChangeError, GuardError
+from xenvcpu.guard.folders import Folders
+from xenvcpu.guard.journal import Pause
+from xenvcpu.guard.process import GuardLost, GuardProcess
+from xenvcpu.guard.request import Request
+from xenvcpu.keeper import Keeper
+from xenvcpu.lock import domain_lock
+from xenvcpu.ports.dom0 import Dom0Port
+from xenvcpu.ports.failure import failure
+
+_ANSWER = 10.0
+"""Seconds in which a guard answers when the domain is to be let go; it is killed then, and we go on without it."""
+_MOMENT = 0.05
+"""Seconds to wait for a guard that is known to be busy."""
+
+
+class GuardedKeeper(Keeper):
+    """A lock in a file, and a guard process that is started with the first change and serves until `close`."""
+
+    def __init__(
+        self, port: Dom0Port, patience: Patience, folders: Folders, start: Callable[[], GuardProcess],
+        audit: Audit = no_audit,
+    ) -> None:
+        super().__init__(port, patience, audit)
+        self._folders = folders
+        self._start = start
+        self._guard: Optional[GuardProcess] = None
+        self._lock: Optional[int] = None
+
+    @contextmanager
+    def hold(self, domain: DomainInfo) -> Iterator[Deadline]:
+        """Take the domain's lock; the guard starts meanwhile."""
+        deadline = self.patience.begin()
+        self._running()
+        with domain_lock(domain.handle, self._folders.locks, self.patience, deadline) as self._lock:
+            self._running().journal.domain = (domain.domid, domain.handle)
+            yield deadline
+
+    def _running(self) -> GuardProcess:
+        if self._guard is None:
+            self._guard = self._start()
+        return self._guard
+
+    def _drop(self, *patience: float) -> None:
+        """Let the guard go; what it still has to do it does."""
+        guard, self._guard = self._guard, None
+        if guard is not None:
+            guard.close(*patience)
+
+    def pause(self, domid: int, deadline: Deadline) -> None:
+        """Let the guard take a pause; one that has died is replaced, once."""
+        try:
+            self._take(domid, deadline)
+        except GuardLost:
+            domain = self._running().journal.domain
+            self._let_go(domid)
+            self._drop()
+            self._running().journal.domain = domain
+            try:
+                self._take(domid, deadline)
+            except GuardLost as error:
+                self._let_go(domid)
+                self._drop()
+                raise GuardError("the guard process dies as soon as it is started; nothing was touched") from error
+
+    def _take(self, domid: int, deadline: Deadline) -> None:
+        try:
+            answer = self._running().ask(Request.PAUSE, deadline.left, self._lock)
+        except TimeoutError as error:
+            # The guard is in Xen. When it comes back it finds nobody, and gives the pause back.
+            self._drop(_MOMENT)
+            raise deadline.over("waiting for the pause", domid) from error
+        _raise("xc_domain_pause", domid, answer)
+
+    def unpause(self, domid: int) -> None:
+        """Let the guard give the pause back; if it has died, or fails, it is given back here."""
+        guard = self._running()
+        try:
+            answer = guard.ask(Request.UNPAUSE, _ANSWER)
+        except TimeoutError:
+            guard.kill()
+            answer = None
+        except GuardLost:
+            answer = None
+        if answer is None:
+            self._let_go(domid)
+            self._drop()
+        elif guard.journal.pause is Pause.HELD:
+            self._port.unpause(domid)
+            guard.journal.pause = Pause.FREE
+        else:
+            _raise("xc_domain_unpause", domid, answer)
+
+    def _let_go(self, domid: int) -> None:
+        """Give back the pause that a guard which died has held.
+
+        Raises:
+            ChangeError: It died within the call, and somebody else holds a pause: Xen shows no counts.
+        """
+        journal = self._running().journal
+        pause, journal.pause = journal.pause, Pause.FREE
+        if pause in (Pause.TAKING, Pause.GIVING):
+            if not self._port.domain(domid).is_paused:
+                return
+            if journal.was_paused:
+                raise ChangeError(
+                    f"the guard died while it {'took' if pause is Pause.TAKING else 'gave back'} its pause of domain"
+                    f" {domid}, which somebody else holds paused too: it may be held once too often; when it shall run"
+                    " and does not, `xl unpause` it once more", domid=domid,
+                )
+            pause = Pause.HELD
+        if pause is Pause.HELD:
+            self._port.unpause(domid)
+
+    def touching(self, capture: Capture) -> None:
+        """Leave the capture with the guard."""
+        self._running().journal.touching(capture)
+
+    def settled(self) -> None:
+        """Tell the guard that nothing is to be put back."""
+        self._running().journal.settled()
+
+    def put_back(self, left: Sequence[str]) -> Tuple[str, ...]:
+        """Let the guard try, with its own handle on Xen."""
+        try:
+            answer = self._running().ask(Request.PUT_BACK, _ANSWER)
+        except (GuardLost, TimeoutError):
+            return tuple(left)
+        return tuple(answer.get("left", left))
+
+    def keep(self, capture: Capture, left: Sequence[str]) -> Optional[str]:
+        """Keep the capture in a file for `xenvcpu recover`."""
+        return keptfile.keep(capture, left, self._folders.kept)
+
+    def close(self) -> None:
+        """Let the guard end."""
+        self._drop()
+
+
+def _raise(op: str, domid: int, answer: Dict[str, Any]) -> None:
+    """Raise what the guard's answer tells of, if anything."""
+    if answer.get("errno"):
+        raise failure(op, answer["errno"], domid=domid, log=answer.get("log", ""))
+    if "message" in answer:
+        raise GuardError(f"the guard process: {answer['message']}")

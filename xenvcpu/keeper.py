@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: MIT
+"""Who keeps a domain while it is changed: its lock, its pause, and what was captured of it."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import Iterator, Optional, Sequence, Tuple
+
+from xenvcpu.abi.domain_info import DomainInfo
+from xenvcpu.audit import Audit, no_audit
+from xenvcpu.capture import Capture
+from xenvcpu.deadline import Deadline, Patience
+from xenvcpu.ports.dom0 import Dom0Port
+
+
+class Keeper:
+    """For a model in memory: nobody else drives it, and it ends with the program. So there is neither lock nor guard.
+
+    Attributes:
+        patience: How long an operation may wait.
+        audit: Is told of each change.
+
+    Synchronization: not for use from two threads at once; one domain at a time.
+    """
+
+    def __init__(self, port: Dom0Port, patience: Patience, audit: Audit = no_audit) -> None:
+        self._port = port
+        self.patience = patience
+        self.audit = audit
+
+    @contextmanager
+    def hold(self, domain: DomainInfo) -> Iterator[Deadline]:
+        """Keep one domain to ourselves.
+
+        Raises:
+            DomainBusyError: Another program drives it.
+            GuardError: There is no guard.
+        """
+        yield self.patience.begin()
+
+    def pause(self, domid: int, deadline: Deadline) -> None:
+        """Take one pause.
+
+        Raises:
+            DeadlineError: It was not to be had in time.
+        """
+        self._port.pause(domid)
+
+    def unpause(self, domid: int) -> None:
+        """Give the pause back."""
+        self._port.unpause(domid)
+
+    def touching(self, capture: Capture) -> None:
+        """The domain is about to be touched; whoever is left puts it back."""
+
+    def settled(self) -> None:
+        """The domain is as it shall be."""
+
+    def put_back(self, left: Sequence[str]) -> Tuple[str, ...]:
+        """Let the guard put the domain back, when the program could not; what is not as it was then."""
+        return tuple(left)
+
+    def keep(self, capture: Capture, left: Sequence[str]) -> Optional[str]:
+        """Keep what could not be put back in a file; its path, or None where there is none."""
+        return None
+
+    def close(self) -> None:
+        """Nothing is kept any more."""

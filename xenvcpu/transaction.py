@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: MIT
+"""A change of a domain as a whole: it happens, or everything is put back as it was found."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import signal
+import time
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, Iterator, List, Optional, Protocol, Tuple, Type
+
+from xenvcpu.abi.domain_info import DomainInfo
+from xenvcpu.audit import outcome_of
+from xenvcpu.calls import Calls
+from xenvcpu.capture import Capture
+from xenvcpu.deadline import Deadline
+from xenvcpu.errors import ChangeError, DomainChangedError, DomainError, HypercallError, XenVcpuError
+from xenvcpu.keeper import Keeper
+from xenvcpu.ports.dom0 import Dom0Port
+from xenvcpu.putback import CRASHED, put_back
+from xenvcpu.readback import differences
+from xenvcpu.savedstate import TSC_SIZE, SavedState, with_tsc
+
+_WAITING = frozenset((
+    signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGTSTP, signal.SIGALRM,
+))
+"""Signals that end or stop a process; they wait for the end of a pause."""
+
+
+class Change(Protocol):
+    """A change of one domain: a pure value, that says what to do once the domain has been read."""
+
+    @property
+    def verb(self) -> str:
+        """`start`, `stop` or `recover`."""
+
+    @property
+    def domain(self) -> DomainInfo:
+        """The domain as it was looked up."""
+
+    @property
+    def vcpuids(self) -> Tuple[int, ...]:
+        """The vcpus that are changed."""
+
+    @property
+    def failed(self) -> Type[ChangeError]:
+        """The error for a change that Xen took and did otherwise."""
+
+    def calls(self, found: SavedState) -> Calls:
+        """What to ask of Xen; raises to refuse it, when nothing has been touched yet."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a change came to.
+
+    Attributes:
+        found: The domain before.
+        pause_seconds: How long it was held paused.
+    """
+
+    found: SavedState
+    pause_seconds: float
+
+
+def carry_out(port: Dom0Port, keeper: Keeper, change: Change) -> Outcome:
+    """Lock, pause, look, read, touch, read back, unpause; or put everything back.
+
+    Raises:
+        DomainBusyError, DeadlineError, DomainChangedError, DomainError: Nothing was touched.
+        HypercallError: Xen refused; `restored` tells whether the domain is as it was found.
+        ChangeError: Xen took it, but holds something else, or the domain died of it; `restored` tells the rest.
+    """
+    with keeper.hold(change.domain) as deadline:
+        transaction = _Transaction(port, keeper, change, deadline)
+        try:
+            outcome = transaction.run()
+        except BaseException as error:
+            if transaction.touched is not None:
+                _explain(port, error)
+                transaction.audit("failed", error)
+            raise
+        transaction.audit("done")
+    return outcome
+
+
+def _explain(port: Dom0Port, error: BaseException) -> None:
+    """Add what Xen printed meanwhile; that it cannot be read must not hide the error that it explains."""
+    if isinstance(error, XenVcpuError):
+        with suppress(XenVcpuError):
+            error.console = tuple(port.console().splitlines())
+
+
+class _Transaction:
+    """One change under way.
+
+    Attributes:
+        touched: What was asked of Xen; None while nothing was.
+    """
+
+    def __init__(self, port: Dom0Port, keeper: Keeper, change: Change, deadline: Deadline) -> None:
+        self._port, self._keeper, self._change, self._deadline = port, keeper, change, deadline
+        self._domid = change.domain.domid
+        self._buffer: Any = None
+        self._reset: List[int] = []
+        self.touched: Optional[Calls] = None
+
+    def run(self) -> Outcome:
+        """The whole change."""
+        self._buffer = self._port.context_buffer(self._domid)
+        self._port.console()
+        with _paused(self._keeper, self._domid, self._deadline):
+            began = time.monotonic()
+            capture = self._look()
+            calls = self._change.calls(capture.state)
+            self._deadline.check("reading it", self._domid)
+            self._touch(capture, calls)
+            # Up to here: when the unpause returns, the vcpus may have had this processor for a while.
+            seconds = time.monotonic() - began
+        self._require_alive()
+        return Outcome(capture.state, seconds)
+
+    def _look(self) -> Capture:
+        change, domid = self._change, self._domid
+        now = self._port.domain(domid)
+        if now.handle != change.domain.handle:
+            raise DomainChangedError(f"domain {domid} is another domain by now; nothing was touched", domid=domid)
+        if now.is_shutdown or now.is_dying:
+            raise DomainError(f"domain {domid} has shut down or crashed: its vcpus run no more", domid=domid)
+        stream = self._port.read_context(domid, self._buffer)
+        return Capture(domid, now.handle, self._port.release, change.verb, change.vcpuids, stream)
+
+    def _touch(self, capture: Capture, calls: Calls) -> None:
+        self._keeper.touching(capture)
+        self.touched = calls
+        try:
+            if calls.stream is not None:
+                self._port.load_context(self._domid, calls.stream)
+            for vcpuid in calls.resets:
+                self._port.reset_vcpu(self._domid, vcpuid)
+                self._reset.append(vcpuid)
+            self._verify(capture, calls)
+        except BaseException as error:
+            self._put_back(capture, error)
+            raise
+        finally:
+            self._keeper.settled()
+
+    def _verify(self, capture: Capture, calls: Calls) -> None:
+        after = SavedState.parse(self._port.read_context(self._domid, self._buffer), self._port.release)
+        wrong = self._death() + differences(capture.state, calls.new, after, gone=calls.resets)
+        if wrong:
+            raise self._change.failed(
+                f"Xen took the {self._change.verb} of domain {self._domid}, but all is not as asked: {wrong[0]}",
+                domid=self._domid, differences=wrong,
+            )
+
+    def _death(self) -> List[str]:
+        """Whether the domain died of it: Xen answers 0 all the same when it cannot read the PDPTEs (trap 7)."""
+        return [CRASHED] if self._port.domain(self._domid).is_shutdown else []
+
+    def _put_back(self, capture: Capture, error: BaseException) -> None:
+        """Put everything back, and say with the error how that went."""
+        left = put_back(self._port, capture)
+        if left is None:
+            return
+        kept = None
+        if left and left[0] != CRASHED:
+            left = self._keeper.put_back(left)
+            kept = self._keeper.keep(capture, left) if left else None
+        lost = (vcpuid for vcpuid in self._reset if vcpuid not in capture.state.cpu)
+        left += tuple(f"vcpu {vcpuid} had been initialised and down, and is fresh now" for vcpuid in lost)
+        if not isinstance(error, XenVcpuError):
+            if not left:
+                return
+            error = self._change.failed(
+                f"the {self._change.verb} of domain {self._domid} was interrupted ({type(error).__name__})",
+                domid=self._domid,
+            )
+        error.restored, error.left, error.kept = not left, left, kept
+        if left:
+            raise error
+
+    def _require_alive(self) -> None:
+        """A state that the processor refuses to enter shows only when its vcpu runs."""
+        died: List[str] = []
+        with suppress(XenVcpuError):  # a look that fails undoes nothing
+            died = self._death()
+        if died:
+            raise self._change.failed(
+                f"{CRASHED}: the processor did not take the new state of a vcpu of domain {self._domid}",
+                domid=self._domid, differences=died, restored=False,
+            )
+
+    def audit(self, outcome: str, error: Optional[BaseException] = None) -> None:
+        """Log what was done."""
+        touched, change = self.touched, self._change
+        if touched is None:
+            return
+        contexts = hashlib.sha256()
+        for record in touched.new:
+            contexts.update(record.instance.to_bytes(4, "little") + with_tsc(record.payload, bytes(TSC_SIZE)))
+        said = outcome_of(
+            outcome, getattr(error, "left", ()), getattr(error, "kept", None),
+            digest=contexts.hexdigest() if touched.new else "", error="" if error is None else str(error),
+        )
+        self._keeper.audit(change.verb, self._domid, change.domain.handle, change.vcpuids, said)
+
+
+@contextmanager
+def _paused(keeper: Keeper, domid: int, deadline: Deadline) -> Iterator[None]:
+    """Hold one pause on a domain; it is given back however the block ends.
+
+    A signal in between would leave half of the vcpus down: it is delivered to this thread when the pause is over.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    try:
+        signal.pthread_sigmask(signal.SIG_BLOCK, _WAITING)
+        keeper.pause(domid, deadline)
+        try:
+            yield
+        except BaseException:
+            with suppress(XenVcpuError):  # what went wrong before says more
+                keeper.unpause(domid)
+            raise
+        _unpause(keeper, domid)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _unpause(keeper: Keeper, domid: int) -> None:
+    try:
+        keeper.unpause(domid)
+    except HypercallError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        raise DomainChangedError(
+            f"domain {domid} was unpaused by somebody else meanwhile: its vcpus may have run on between the read and"
+            " the load, and have been set back", domid=domid,
+        ) from error
