@@ -48,4 +48,4 @@ def from_mapping(
     data: Mapping[str, object], overrides: Mapping[str, object] = _NONE, name: str = "<mapping>"
 ) -> ContextTemplate:
     """Read a context file that a program has parsed, or built, itself. Raises as `load` does."""
-    return understand(source.Source(name, data).override(overrides.items()))
+    return understand(source.Source(name, data).bounded().override(overrides.items()))

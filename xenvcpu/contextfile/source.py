@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+from xenvcpu.contextfile import bounds
 from xenvcpu.contextfile.vocabulary import MSRS, canonical
 from xenvcpu.errors import ContextFileError, LibraryMissingError
 
@@ -42,17 +43,31 @@ class Source:
         """The file, and the line where it is cheap to tell."""
         if key in self.overridden:
             return OVERRIDE
-        pattern = rf'^[ \t{{,]*"?{re.escape(key.rpartition(".")[2])}"?[ \t]*[=:]'
-        match = re.search(pattern, self.text, re.MULTILINE)
-        return self.name if match is None else f"{self.name}:{self.text.count(chr(10), 0, match.end()) + 1}"
+        for name in (key.rpartition(".")[2], key.partition(".")[0]):
+            match = re.search(rf'^[ \t{{,]*"?{re.escape(name)}"?[ \t]*[=:]', self.text, re.MULTILINE)
+            if match is not None:
+                return f"{self.name}:{self.text.count(chr(10), 0, match.end()) + 1}"
+        return self.name
 
     def error(
         self, key: str, problem: str, *, value: object = None, rule: str = "", remedy: str = ""
     ) -> ContextFileError:
         """An error about one key of this file."""
+        kept = bounds.cut(value) if isinstance(value, str) else value
         return ContextFileError(
-            f"{self.where(key)}: {key}: {problem}", field=key, value=value, rule=rule, remedy=remedy
+            f"{self.where(key)}: {key}: {problem}", field=key, value=kept, rule=rule, remedy=remedy
         )
+
+    def bounded(self) -> Source:
+        """This source.
+
+        Raises:
+            ContextFileError: It goes beyond what any context file has.
+        """
+        found = bounds.excess(self.data)
+        if found is not None:
+            raise self.error(str(found.key), found.problem, rule="size", remedy="no context file has that")
+        return self
 
     def override(self, changes: Iterable[tuple[str, object]]) -> Source:
         """A copy in which some keys are given anew; `msrs.0x10` reaches into the table."""
@@ -106,9 +121,8 @@ def parse(text: str, name: str = "<text>") -> Source:
     Raises:
         ContextFileError: It is not what it looks like.
     """
-    if name.endswith(".json") or text.lstrip().startswith("{"):
-        return Source(name, _json(text, name), text)
-    return Source(name, _toml(text, name), text)
+    is_json = name.endswith(".json") or text.lstrip().startswith("{")
+    return Source(name, _json(text, name) if is_json else _toml(text, name), text).bounded()
 
 
 def _fail(name: str, problem: object) -> NoReturn:
@@ -117,10 +131,11 @@ def _fail(name: str, problem: object) -> NoReturn:
 
 def _json(text: str, name: str) -> Mapping[str, Any]:
     def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
-        table = dict(items)
-        if len(table) != len(items):
-            names = [key for key, _ in items]
-            _fail(name, f"{next(key for key in names if names.count(key) > 1)} stands twice")
+        table: dict[str, Any] = {}
+        for key, value in items:
+            if key in table:
+                _fail(name, f"{bounds.cut(key)} stands twice")
+            table[key] = value
         return table
 
     def integer(digits: str) -> int:
@@ -147,6 +162,9 @@ def _toml(text: str, name: str) -> Mapping[str, Any]:
             raise LibraryMissingError(
                 "reading TOML needs tomli before Python 3.11: pip install xenvcpu[cli], or write the file in JSON"
             ) from exc
+    found = bounds.dotted(text)
+    if found is not None:
+        _fail(f"{name}:{found.line}", f"not TOML for a vcpu: {found.problem} without an equals sign between")
     try:
         return tomllib.loads(text)
     except (ValueError, RecursionError) as exc:

@@ -13,6 +13,7 @@ from xenvcpu.abi.layout import Image
 from xenvcpu.context.presets import PRESETS
 from xenvcpu.context.segment import DescriptorTable
 from xenvcpu.context.vcpu_context import VcpuContext
+from xenvcpu.contextfile.bounds import shown
 from xenvcpu.contextfile.expression import Expression
 from xenvcpu.contextfile.formats import FORMATS, Format
 from xenvcpu.contextfile.source import Source
@@ -36,7 +37,7 @@ def _choice(source: Source, key: str, known: Iterable[str]) -> str:
     close = nearest(value, names) if isinstance(value, str) else None
     meant = f"did you mean {close}? " if close else ""
     raise source.error(
-        key, f"{value!r} is not known", value=value, rule="choice", remedy=f"{meant}one of {', '.join(names)}"
+        key, f"{shown(value)} is not known", value=value, rule="choice", remedy=f"{meant}one of {', '.join(names)}"
     )
 
 
@@ -106,7 +107,8 @@ def understand(source: Source) -> ContextTemplate:
     """
     if "schema" in source.data and source.data["schema"] not in (SCHEMA, str(SCHEMA)):
         raise source.error(
-            "schema", f"{source.data['schema']!r} is not known", rule="schema", remedy=f"this xenvcpu reads {SCHEMA}"
+            "schema", f"{shown(source.data['schema'])} is not known", rule="schema",
+            remedy=f"this xenvcpu reads {SCHEMA}",
         )
     description = source.data.get("description", "")
     if not isinstance(description, str):
