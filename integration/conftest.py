@@ -19,6 +19,11 @@ TinyGuestFactory = Callable[..., TinyGuest]
 LinuxGuestFactory = Callable[..., LinuxGuest]
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Names the markers of the suites."""
+    config.addinivalue_line("markers", "lab_limit(seconds): what the lab lets this test take, if not its default")
+
+
 def pytest_collection_modifyitems(items: List[pytest.Item]) -> None:
     """Skips everything below this directory where there is no Xen."""
     reason = host.why_not_dom0()

@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: MIT
 """Processes as the kernel shows them: their size, their descriptors, their children."""
 
-import ctypes
 import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Dict, List
 
-_PR_SET_CHILD_SUBREAPER = 36
 _O_CLOEXEC = 0o2000000
 
 
@@ -84,21 +82,6 @@ def await_end(pids: List[int], limit: float) -> bool:
             return False
         time.sleep(0.005)
     return True
-
-
-def adopt_orphans() -> None:
-    """Makes this process the parent of what its children leave behind."""
-    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
-        raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
-
-
-def bury(pids: List[int]) -> None:
-    """Reaps those of our children that have ended."""
-    for pid in pids:
-        try:
-            os.waitpid(pid, os.WNOHANG)
-        except ChildProcessError:
-            pass
 
 
 def open_descriptors() -> Dict[int, str]:

@@ -49,7 +49,8 @@ def pytest_runtest_logstart(nodeid: str, location: Any) -> None:
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     """Bounds each test, so that one that hangs is a failed test and not a lost run."""
-    limit = int(os.environ.get(LIMIT_VARIABLE, DEFAULT_LIMIT))
+    marker = item.get_closest_marker("lab_limit")
+    limit = int(marker.args[0] if marker else os.environ.get(LIMIT_VARIABLE, DEFAULT_LIMIT))
 
     def expire(number: int, frame: object) -> None:
         signal.alarm(limit)  # its teardown is bounded as well

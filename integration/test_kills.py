@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: MIT
+"""SIGKILL at any instant of a start or stop: within a second the guest runs, and nothing is held."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import random
+import signal
+import statistics
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Callable, Iterator, List, Mapping, Tuple
+
+import pytest
+
+from integration.drivers import cycles
+from integration.evidence import processes
+from integration.evidence.control import Control
+from integration.evidence.tiny import TinyGuest
+from integration.forked import Forked
+
+Factory = Callable[..., TinyGuest]
+Promise = Callable[[str, Mapping[str, int]], None]
+
+KILLS = 200
+GUARD_KILLS = 40
+SEED = 20
+#: The promise: so many seconds after the kill the guest runs.
+LIMIT = 1.0
+UUID = "5afe600d-0000-4000-8000-6b696c6c7300"
+VCPUS = (1, 2, 3)
+#: What may be online: what was before a start, or what is after it.
+WHOLE = ([0], [0, *VCPUS])
+
+
+@dataclass
+class Ledger:
+    """One guest, and what the kills did to it."""
+
+    guest: TinyGuest
+    control: Control
+    dice: random.Random = field(default_factory=lambda: random.Random(SEED))
+    kills: int = 0
+    paused: int = 0
+    lost: List[str] = field(default_factory=list)
+    slowest: float = 0.0
+
+    def kill(self, pid: int) -> float:
+        """Sends the signal; returns when that was."""
+        self.paused += self.control.is_paused(self.guest.domid)
+        self.kills += 1
+        began = time.monotonic()
+        os.kill(pid, signal.SIGKILL)
+        return began
+
+    def check(self, began: float, left: List[int]) -> None:
+        """Notes whether the guest runs in time, and nothing but whole states is left; brings a lost guest back.
+
+        Args:
+            began: When the kill was.
+            left: The guards that the process had; the guest may be held until they have ended.
+        """
+        end = began + LIMIT
+        wrong = [] if processes.await_end(left, end - time.monotonic()) else ["the guard goes on"]
+        wrong += [] if beats(self.guest, end) else ["the guest stands still"]
+        self.slowest = max(self.slowest, time.monotonic() - began)
+        if self.control.is_paused(self.guest.domid):
+            wrong.append("a pause is left")
+            self._unpause()
+        online = self.control.online(self.guest.domid, self.guest.vcpus)
+        wrong += [] if online in WHOLE else [f"vcpus {online} are online"]
+        wrong += [] if is_lock_free() else ["the lock is held"]
+        watch = self.guest.watch()
+        wrong += [] if (watch.errors, watch.tsc_back) == (0, 0) else [f"the boot vcpu has seen {watch}"]
+        if wrong:
+            self.lost.append(f"kill {self.kills}: {', '.join(wrong)}")
+
+    def _unpause(self) -> None:
+        while self.control.is_paused(self.guest.domid):
+            self.control.unpause(self.guest.domid)
+
+    def settle(self, promise: Promise, **more: int) -> None:
+        """Counts, and fails if a guest was lost."""
+        promise("kills", {
+            "kills": self.kills, **{name.replace("_", " "): number for name, number in more.items()},
+            "inside a pause": self.paused, "guests running within 1 s": self.kills - len(self.lost),
+            "lost": len(self.lost), "at most {} ms": round(1000 * self.slowest),
+        })
+        assert not self.lost
+        assert self.paused > self.kills // 10, "too few kills came inside a pause to prove anything"
+        assert self.guest.watch().rounds > 0
+
+
+def beats(guest: TinyGuest, end: float) -> bool:
+    """Whether the boot vcpu beats twice until then."""
+    first = guest.beat()
+    while guest.beat() - first < 2:
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.002)
+    return True
+
+
+def is_lock_free() -> bool:
+    """Whether nobody holds the domain's lock."""
+    (path,) = Path("/run/lock").glob(f"xenvcpu-{UUID}*")
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
+
+
+@pytest.fixture
+def ledger(tiny_guest: Factory) -> Iterator[Ledger]:
+    guest = tiny_guest(vcpus=1 + len(VCPUS), uuid=UUID)
+    guest.watch_registers()
+    with Control() as control:
+        yield Ledger(guest, control)
+
+
+def lengths(guest: TinyGuest) -> Tuple[float, float, float]:
+    """How long a process takes until its first cycle has ended, and then a start, and a cycle."""
+    began = time.monotonic()
+    with Forked(cycles(guest.name, VCPUS)) as process:
+        process.await_lines(1)
+        until_first = time.monotonic() - began
+        told = process.await_lines(20)
+        guards = processes.guards(process.pid)
+    processes.await_end(guards, LIMIT)
+    start, cycle = (statistics.median(line[name] for line in told) for name in ("start", "cycle"))
+    return until_first, start, cycle
+
+
+@pytest.mark.lab_limit(600)
+def test_a_killed_process_leaves_the_guest_running(ledger: Ledger, promise: Promise) -> None:
+    """Half of the instants lie within a start, the others anywhere in a start and a stop; some before the first."""
+    until_first, start, cycle = lengths(ledger.guest)
+    for number in range(KILLS):
+        with Forked(cycles(ledger.guest.name, VCPUS)) as process:
+            if number % 10:
+                process.await_lines(1)
+                time.sleep(ledger.dice.uniform(0, start if number % 2 else cycle))
+            else:
+                time.sleep(ledger.dice.uniform(0, until_first))
+            guards = processes.guards(process.pid)
+            began = ledger.kill(process.pid)
+            process.wait()
+            assert process.code == -signal.SIGKILL, process.errors()
+        ledger.check(began, guards)
+    ledger.settle(promise)
+
+
+@pytest.mark.lab_limit(600)
+def test_a_killed_guard_is_done_without_and_replaced(ledger: Ledger, promise: Promise) -> None:
+    """Its process gives the pause back and goes on with a new guard; killed later, it is put in order by that one."""
+    _, start, cycle = lengths(ledger.guest)
+    for number in range(GUARD_KILLS):
+        with Forked(cycles(ledger.guest.name, VCPUS)) as process:
+            told = process.await_lines(1)
+            time.sleep(ledger.dice.uniform(0, start if number % 2 else cycle))
+            (guard,) = processes.guards(process.pid)
+            began = ledger.kill(guard)
+            if not beats(ledger.guest, began + LIMIT):
+                ledger.lost.append(f"kill {ledger.kills}: without its guard the process left the guest standing still")
+            process.await_lines(len(told) + 2)
+            time.sleep(ledger.dice.uniform(0, cycle))
+            (successor,) = processes.guards(process.pid)
+            assert successor != guard
+            began = ledger.kill(process.pid)
+            process.wait()
+        ledger.check(began, [successor])
+    ledger.settle(promise, of_them_of_the_guard=GUARD_KILLS)
