@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import os
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -197,3 +200,40 @@ def test_a_value_of_another_type_is_a_damaged_world(path: str, name: str, value:
 def test_a_file_that_cannot_be_made_is_named_itself() -> None:
     with pytest.raises(OSError, match="'/nosuch/world.json'"):
         worldfile.new("/nosuch/world.json")
+
+
+@pytest.mark.parametrize(("where", "name", "value"), [
+    ("domain", "pages", 1 << 70), ("domain", "pages", -1), ("domain", "domid", -1), ("domain", "domid", 0x7FF0),
+    ("domain", "domid", 0), ("domain", "pause_count", 256), ("domain", "tsc_khz", 1 << 70),
+    ("domain", "vcpus", [{}] * 8193), ("clock", "khz", 0), ("clock", "tsc", -1), ("clock", "step", 1 << 64),
+])
+def test_a_number_that_cannot_be_is_a_damaged_world(path: str, where: str, name: str, value: object) -> None:
+    found = json.loads(Path(path).read_text())
+    part = found["clock"] if where == "clock" else found["domains"][1]
+    assert part[name] != value
+    part[name] = value
+    with pytest.raises(WorldFileError, match="damaged"):
+        worldfile.from_json(found)
+
+
+@pytest.mark.parametrize("cut", [0, 10])
+def test_a_packed_value_that_unpacks_to_too_much_or_is_cut_is_a_damaged_world(path: str, cut: int) -> None:
+    packed = zlib.compress(bytes(1 << 25 if not cut else 4096))[: -cut or None]
+    found = json.loads(Path(path).read_text())
+    found["domains"][1]["memory"] = {"0x5": base64.b64encode(packed).decode()}
+    with pytest.raises(WorldFileError, match="damaged.*packed"):
+        worldfile.from_json(found)
+
+
+def test_a_device_or_a_pipe_is_no_world_and_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("/dev/zero", str(tmp_path / "pipe")):
+        with pytest.raises(OSError, match=f"not a regular file: '{name}'"):
+            open_model(name)
+
+
+def test_a_file_without_end_is_not_read_to_its_end(tmp_path: Path) -> None:
+    with (tmp_path / "sparse").open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(OSError, match="more than 67108864 bytes"):
+        open_model(str(tmp_path / "sparse"))

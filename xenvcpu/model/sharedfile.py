@@ -12,15 +12,19 @@ before it has the name, and whoever waited for the version before it then waits 
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import stat
-from typing import BinaryIO, Optional, Tuple
+from io import FileIO
+from typing import Optional, Tuple
 
+MOST = 1 << 26
+"""The largest file that is read, in bytes."""
 _NEW_MODE = 0o644
 
 
-def _is_at(file: BinaryIO, path: str) -> bool:
+def _is_at(file: FileIO, path: str) -> bool:
     """Whether an open file is the one that has that name now."""
     try:
         return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
@@ -28,7 +32,16 @@ def _is_at(file: BinaryIO, path: str) -> bool:
         return False
 
 
-def _stamp(file: BinaryIO) -> Tuple[int, ...]:
+def _open_plain(path: str) -> FileIO:
+    """Open a file to read; a pipe or a device is refused, not waited for."""
+    file = FileIO(path, "r", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK | os.O_NOCTTY))
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, "not a regular file", path)
+    return file
+
+
+def _stamp(file: FileIO) -> Tuple[int, ...]:
     found = os.fstat(file.fileno())
     return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size
 
@@ -47,9 +60,9 @@ class SharedFile:
 
     def __init__(self, path: str) -> None:
         self.path = os.path.realpath(path)
-        self._version: Optional[BinaryIO] = None
+        self._version: Optional[FileIO] = None
         self._stamp: Tuple[int, ...] = ()
-        self._lock: Optional[BinaryIO] = None
+        self._lock: Optional[FileIO] = None
 
     def lock(self) -> None:
         """Wait until no other process changes it, and keep them from it until `unlock`.
@@ -60,7 +73,7 @@ class SharedFile:
         while True:
             self.unlock()
             # Kept before it is locked: whatever interrupts this, `unlock` finds it.
-            self._lock = open(self.path, "rb", buffering=0)
+            self._lock = _open_plain(self.path)
             fcntl.flock(self._lock, fcntl.LOCK_EX)
             if _is_at(self._lock, self.path):
                 return
@@ -91,9 +104,12 @@ class SharedFile:
         Raises:
             OSError: It cannot be read.
         """
-        file = open(self.path, "rb", buffering=0)
+        file = _open_plain(self.path)
         try:
-            stamp, data = _stamp(file), file.read()
+            stamp = _stamp(file)
+            if os.fstat(file.fileno()).st_size > MOST:
+                raise OSError(errno.EFBIG, f"more than {MOST} bytes", self.path)
+            data = file.readall()
         except BaseException:
             file.close()
             raise
@@ -123,7 +139,7 @@ class SharedFile:
             raise
         fcntl.flock(file, fcntl.LOCK_UN)
 
-    def _keep(self, file: BinaryIO, stamp: Tuple[int, ...]) -> None:
+    def _keep(self, file: FileIO, stamp: Tuple[int, ...]) -> None:
         before, self._version, self._stamp = self._version, file, stamp
         if before is not None:
             before.close()
@@ -137,13 +153,13 @@ class SharedFile:
             self._version = None
 
 
-def _beside(path: str) -> BinaryIO:
+def _beside(path: str) -> FileIO:
     """The file to write a new version to: empty and locked, so that it is nobody else's until it has the name."""
     folder, base = os.path.split(path)
     name = os.path.join(folder, f".{base}.new")
     while True:
         try:
-            file = open(name, "w+b", buffering=0, opener=_open_beside)
+            file = FileIO(name, "w+", opener=_open_beside)
         except OSError as error:
             raise OSError(error.errno, error.strerror, path) from error
         fcntl.flock(file, fcntl.LOCK_EX)

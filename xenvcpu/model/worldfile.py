@@ -44,6 +44,7 @@ _DOMAIN: _Types = {
     **dict.fromkeys(("is_dying", "is_hap", "is_privileged", "has_lapic", "is_privcmd_restricted"), _FLAG),
     **dict.fromkeys(("domid", "pause_count", "sync_tsc", "tsc_khz", "vm_assist"), _NUMBER),
 }
+_PAGES: _Types = {"pages": _NUMBER}
 _FEATURES: _Types = dict.fromkeys(("cr4_valid", "efer_valid", "maxphysaddr"), _MAYBE)
 _CLOCK: _Types = dict.fromkeys(("tsc", "khz", "step"), _NUMBER)
 _HOST: _Types = {
@@ -51,6 +52,12 @@ _HOST: _Types = {
     **dict.fromkeys(("xen", "vendor", "console"), (str,)),
 }
 _VENDORS = ("intel", "amd")
+_MOST = {"domid": 0x7FF0 - 1, "pause_count": 255, "maxphysaddr": 52, "khz": 1 << 32, "tsc_khz": 1 << 32}
+_MOST_NUMBER = (1 << 64) - 1
+_MOST_PAGES = 1 << 22
+_MOST_VCPUS = 8192
+_MOST_BYTES = 1 << 24
+"""What one packed value can hold, unpacked."""
 
 
 class WorldFileError(FormatError):
@@ -62,7 +69,11 @@ def _packed(data: bytes) -> str:
 
 
 def _unpacked(text: str) -> bytes:
-    return zlib.decompress(base64.b64decode(text, validate=True))
+    unpacker = zlib.decompressobj()
+    data = unpacker.decompress(base64.b64decode(text, validate=True), _MOST_BYTES)
+    if not unpacker.eof:
+        raise ValueError(f"a packed value ends too early, or is of more than {_MOST_BYTES} bytes")
+    return data
 
 
 def _values(of: object, types: _Types) -> Dict[str, Any]:
@@ -75,11 +86,20 @@ def _checked(found: Mapping[str, Any], types: _Types) -> Dict[str, Any]:
     Raises:
         KeyError: One is missing.
         TypeError: One is of another type.
+        ValueError: One is a number that it cannot be.
     """
     for name, kinds in types.items():
-        if type(found[name]) not in kinds:
-            raise TypeError(f"{name} is {found[name]!r}")
+        value = found[name]
+        if type(value) not in kinds:
+            raise TypeError(f"{name} is {value!r}")
+        if type(value) is int:
+            _require(name, value, _MOST.get(name, _MOST_NUMBER))
     return {name: found[name] for name in types}
+
+
+def _require(name: str, value: int, most: int, least: int = 0) -> None:
+    if not least <= value <= most:
+        raise ValueError(f"{name} is {value}, not {least} to {most}")
 
 
 def _vcpu_to_json(vcpu: Vcpu) -> Dict[str, Any]:
@@ -122,7 +142,10 @@ def _domain_to_json(domain: Domain) -> Dict[str, Any]:
 
 
 def _domain_from_json(found: Dict[str, Any]) -> Domain:
-    memory = Memory(found["pages"])
+    pages, vcpus = _checked(found, _PAGES)["pages"], found["vcpus"]
+    _require("pages", pages, _MOST_PAGES)
+    _require("number of vcpus", len(vcpus), _MOST_VCPUS)
+    memory = Memory(pages)
     for frame, page in found["memory"].items():
         memory.write(int(frame, 16) * PAGE, _unpacked(page))
     records = {(record.typecode, record.instance): record.payload for record in _split(_unpacked(found["records"]))}
@@ -130,7 +153,7 @@ def _domain_from_json(found: Dict[str, Any]) -> Domain:
         **_checked(found, _DOMAIN), kind=Kind(found["kind"]), handle=uuid.UUID(found["handle"]),
         records=records, memory=memory,
         features=Features(**_checked(found["features"], _FEATURES)),
-        vcpus=[_vcpu_from_json(vcpuid, each) for vcpuid, each in enumerate(found["vcpus"])],
+        vcpus=[_vcpu_from_json(vcpuid, each) for vcpuid, each in enumerate(vcpus)],
     )
 
 
@@ -150,6 +173,9 @@ def _from_json(found: Dict[str, Any]) -> Hypervisor:
     if found["vendor"] not in _VENDORS:
         raise ValueError(f"vendor is {found['vendor']!r}, not one of {', '.join(_VENDORS)}")
     domains = [_domain_from_json(each) for each in found["domains"]]
+    if len({domain.domid for domain in domains}) < len(domains):
+        raise ValueError("two domains have one domid")
+    _require("khz", found["clock"]["khz"], _MOST["khz"], 1)
     host = Hypervisor(
         Release.parse(found["xen"]), domains, vendor=found["vendor"], xfeature_mask=found["xfeature_mask"],
         clock=Clock(**_checked(found["clock"], _CLOCK)),
@@ -214,8 +240,11 @@ def load(path: str) -> Hypervisor:
         WorldFileError: The file holds none.
         OSError: It cannot be read.
     """
-    with open(path, "rb") as file:
+    file = SharedFile(path)
+    try:
         return from_bytes(file.read(), path)
+    finally:
+        file.close()
 
 
 def new(path: str, release: str = "4.17", domains: Sequence[Tuple[str, int]] = (("web", 4),)) -> Hypervisor:
