@@ -16,6 +16,11 @@ _INTEL_FAMILY = 6
 _PAT = slice(mtrr.LAYOUT.fields["msr_pat_cr"].size)
 _TSC = cpu_record.LAYOUT.fields["tsc"]
 TSC_SIZE = _TSC.size
+_LENGTHS: Mapping[int, Tuple[int, ...]] = {
+    Typecode.HEADER: (save_stream.HEADER_LAYOUT.size,), Typecode.MTRR: (mtrr.LAYOUT.size,),
+    Typecode.CPU: (cpu_record.LAYOUT.size, cpu_record.LAYOUT_46.size),
+}
+"""The records that are looked into. Others are carried as they are."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,8 @@ class SavedState:
         """Read a save stream of some release.
 
         Raises:
-            FormatError: It is cut off, or begins with something other than HEADER.
+            FormatError: It is cut off, begins with something other than HEADER, or has a record of a length
+                that its type never has; with the offset.
         """
         cpu: dict[int, Record] = {}
         xsave: dict[int, Record] = {}
@@ -51,6 +57,12 @@ class SavedState:
         }
         header: Optional[Record] = None
         for position, record in save_stream.walk(stream, {Typecode.HEADER, *kinds}):
+            lengths = _LENGTHS.get(record.typecode)
+            if lengths is not None and len(record.payload) not in lengths:
+                raise FormatError(
+                    f"save stream: the {record.name} record of instance {record.instance} at offset {position} has"
+                    f" {len(record.payload)} bytes, not {lengths[0]}", offset=position,
+                )
             if record.typecode != Typecode.HEADER:
                 kinds[record.typecode][record.instance] = record
             elif position == 0:

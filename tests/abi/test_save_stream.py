@@ -77,6 +77,13 @@ def test_a_payload_that_overruns_is_told_with_record_and_lengths() -> None:
     assert 0 == caught.value.offset
 
 
+def test_a_stream_of_empty_records_without_number_is_told() -> None:
+    endless = save_stream.join([Record(Typecode.PIC, 0, b"")] * (save_stream.MAX_RECORDS + 1))
+    with pytest.raises(FormatError, match="more than 65536 records") as caught:
+        save_stream.split(endless)
+    assert save_stream.MAX_RECORDS * 8 == caught.value.offset
+
+
 def test_a_stream_without_end_is_told() -> None:
     with pytest.raises(FormatError, match="no END"):
         save_stream.split(GOLDEN_HEADER)

@@ -18,6 +18,8 @@ from xenvcpu.errors import FormatError
 
 MAGIC = 0x54381286
 VERSION = 1
+MAX_RECORDS = 1 << 16
+"""No domain has so many: 128 vcpus make about a thousand. A bound, since a record may be empty."""
 
 
 class Typecode(enum.IntEnum):
@@ -117,7 +119,11 @@ def _descriptors(data: bytes) -> Iterator[tuple[int, int, int, int]]:
     """Offset, typecode, instance and length of each record up to END."""
     position, size, end = 0, len(data), int(Typecode.END)
     typecode: int | None = None
+    count = 0
     while typecode != end:
+        if count == MAX_RECORDS:
+            raise FormatError(f"save stream: more than {MAX_RECORDS} records, at offset {position}", offset=position)
+        count += 1
         if size - position < _DESCRIPTOR.size:
             what = "a descriptor is cut off" if size > position else "there is no END record"
             raise FormatError(f"save stream of {size} bytes: {what} at offset {position}", offset=position)
@@ -140,7 +146,7 @@ def walk(data: bytes, wanted: Container[int] | None = None) -> Iterator[tuple[in
 
     Raises:
         FormatError: On reaching a descriptor that is cut off, a payload that overruns the
-            stream, or the end of the bytes with no END before it.
+            stream, the end of the bytes with no END before it, or one record more than `MAX_RECORDS`.
     """
     for position, typecode, instance, length in _descriptors(data):
         if wanted is None or typecode in wanted:
@@ -154,7 +160,7 @@ def split(data: bytes) -> Stream:
     `join(stream.records) + stream.trailing` gives the same bytes again.
 
     Raises:
-        FormatError: A record is cut off, or there is no END; with the offset.
+        FormatError: A record is cut off, there is no END, or there are too many; with the offset.
     """
     data = bytes(data)
     records = tuple(record for _, record in walk(data))
