@@ -58,7 +58,7 @@ class Deadline:
         return max(0.0, self.at - time.monotonic())
 
     def check(self, step: str, domid: int) -> None:
-        """Go on, if there is time.
+        """Go on, if there is time after some step.
 
         Raises:
             DeadlineError: There is none.
@@ -69,6 +69,6 @@ class Deadline:
     def over(self, step: str, domid: int) -> DeadlineError:
         """The error for an operation that ran out of time in some step."""
         return DeadlineError(
-            f"{self.timeout:g} s were over before domain {domid} could be changed ({step}); nothing was touched:"
-            " Xen answers late while a domain is migrated, saved or built; try again, or give --timeout", domid=domid,
+            f"domain {domid}: {self.timeout:g} s were over while {step}; nothing was touched. Xen answers late while"
+            " a domain is migrated, saved or built: try again, or give a longer --timeout", domid=domid,
         )

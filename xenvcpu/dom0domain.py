@@ -11,6 +11,7 @@ from xenvcpu.abi.layout import Image
 from xenvcpu.abi.save_stream import Typecode
 from xenvcpu.abi.vcpu_info import Runstate
 from xenvcpu.capture import Capture
+from xenvcpu.deadline import Deadline
 from xenvcpu.errors import DomainError, HypercallError, NoSuchVcpuError, VcpuDownError
 from xenvcpu.execute import StartReport, execute
 from xenvcpu.keeper import Keeper
@@ -80,11 +81,17 @@ class Dom0Domain:
             )
 
     def vcpus(self) -> Tuple[VcpuState, ...]:
-        """Every vcpu of the domain, with its mode and instruction pointer where it is online."""
-        state = self.state() if self.info.is_hvm else None
-        return tuple(self._vcpu(vcpuid, state) for vcpuid in range(self.info.vcpu_count))
+        """Every vcpu of the domain, with its mode and instruction pointer where it is online.
 
-    def _vcpu(self, vcpuid: int, state: Optional[SavedState]) -> VcpuState:
+        Raises:
+            DeadlineError: It took longer than the host's patience.
+        """
+        deadline = self._keeper.patience.begin()
+        state = self.state() if self.info.is_hvm else None
+        return tuple(self._vcpu(vcpuid, state, deadline) for vcpuid in range(self.info.vcpu_count))
+
+    def _vcpu(self, vcpuid: int, state: Optional[SavedState], deadline: Deadline) -> VcpuState:
+        deadline.check("reading its vcpus", self.domid)
         info = self._port.vcpu(self.domid, vcpuid)
         is_online = bool(info["online"])
         seen = (

@@ -55,11 +55,17 @@ class GuestPlan:
         }
 
 
-def _by_now(initialised: Sequence[int], up: Sequence[int]) -> str:
-    """What a start that failed leaves behind, for its message."""
-    down = [vcpuid for vcpuid in initialised if vcpuid not in up]
-    told = (("up by now", up), ("initialised by now, and still down", down))
-    return "".join(f"; {what}: {', '.join(map(str, which))}" for what, which in told if which)
+def _left(initialised: Sequence[int], up: Sequence[int]) -> Tuple[str, ...]:
+    """What a start that failed leaves behind, with what can still be done: nobody inside can make a vcpu fresh."""
+    down = (vcpuid for vcpuid in initialised if vcpuid not in up)
+    return (
+        *(f"vcpu {vcpuid} is up" for vcpuid in up),
+        *(
+            f"vcpu {vcpuid} is initialised and down: `xenvcpu up self {vcpuid}` lets it run, `xenvcpu stop` in dom0"
+            " makes it fresh"
+            for vcpuid in down
+        ),
+    )
 
 
 class GuestDomain:
@@ -150,7 +156,7 @@ class GuestDomain:
 
         Raises:
             AlreadyInitialisedError: A vcpu was initialised before; nothing was touched.
-            HypercallError: Xen refused; the message says which vcpus are up, and which initialised, by now.
+            HypercallError: Xen refused; `left` says which vcpus are up, and which initialised, by now.
         """
         vcpuids = [vcpuid for vcpuid, _, _ in plan.contexts]
         for vcpuid in vcpuids:
@@ -167,7 +173,8 @@ class GuestDomain:
                 self._port.up(vcpuid)
                 up.append(vcpuid)
         except XenVcpuError as error:
-            error.args = (*error.args[:-1], f"{error.args[-1]}{_by_now(initialised, up)}")
+            error.left = _left(initialised, up)
+            error.restored = not error.left
             raise
         findings = tuple((vcpuid, finding) for vcpuid, _, verdict in plan.contexts for finding in verdict.findings)
         return StartReport(None, tuple(vcpuids), (), None, findings)
@@ -177,6 +184,21 @@ class GuestDomain:
     ) -> StartReport:
         """Plan and carry out; see both for what they raise."""
         return self.execute(self.plan(vcpuids, render, features=features, force=force))
+
+    def up(self, vcpuids: Sequence[int]) -> Tuple[int, ...]:
+        """Let vcpus that are initialised and down run, from where they stand (VCPUOP_up).
+
+        Returns:
+            The vcpus that were down and run now.
+
+        Raises:
+            HypercallError: One is not initialised: EINVAL.
+        """
+        wanted = sorted(set(vcpuids))
+        down = tuple(vcpuid for vcpuid in wanted if not self._port.is_up(vcpuid))
+        for vcpuid in down:
+            self._port.up(vcpuid)
+        return down
 
     def stop(self, vcpuids: Sequence[int], *, force: bool = False) -> Tuple[int, ...]:
         """Make vcpus down (VCPUOP_down). They stay initialised: only dom0 or INIT makes them fresh.

@@ -24,6 +24,8 @@ from xenvcpu.ports.xenstore import XenstorePort
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from xenvcpu.guard.folders import Folders
+
 SELF = "self"
 DOM0 = 0
 DOMID_FIRST_RESERVED = 0x7FF0
@@ -126,14 +128,19 @@ class Host:
         path: Optional[str] = getattr(self.libraries, "path", None)
         if self.kind == "model" and path is None:
             return Keeper(self.dom0, self._patience)
-        from xenvcpu.guard import folders, process
+        from xenvcpu.guard import process
         from xenvcpu.guard.keeper import GuardedKeeper
 
-        if path is not None:
-            spec, places, audit = f"model:{os.path.abspath(path)}", folders.of_user(), no_audit
-        else:
-            spec, places, audit = self.kind, folders.HOST, syslog
-        return GuardedKeeper(self.dom0, self._patience, places, lambda: process.start(spec, places.kept), audit)
+        spec, audit = (self.kind, syslog) if path is None else (f"model:{os.path.abspath(path)}", no_audit)
+        folders = self.folders
+        return GuardedKeeper(self.dom0, self._patience, folders, lambda: process.start(spec, folders.kept), audit)
+
+    @property
+    def folders(self) -> Folders:
+        """Where locks and kept captures lie; those of a model need no privilege."""
+        from xenvcpu.guard import folders
+
+        return folders.of_user() if self.kind == "model" else folders.HOST
 
     @cached_property
     def guest(self) -> GuestPort:

@@ -29,7 +29,10 @@ with domain_lock(UUID(int=5), Path(sys.argv[1]), Patience(), Patience().begin())
 """
 
 
-def hold(folder: Path, handle: UUID = HANDLE, patience: Patience = Patience(timeout=5)) -> ContextManager[int]:
+SHORT = Patience(timeout=5)
+
+
+def hold(folder: Path, handle: UUID = HANDLE, patience: Patience = SHORT) -> ContextManager[int]:
     return domain_lock(handle, folder, patience, patience.begin())
 
 

@@ -11,6 +11,7 @@ from xenvcpu.cli.vcpus import LARGEST
 
 # The rules are imported when an option needs them: `--help` does not.
 if TYPE_CHECKING:
+    from xenvcpu.host import Host
     from xenvcpu.rules.features import Features
     from xenvcpu.rules.release import Release
 
@@ -26,6 +27,8 @@ class Session:
         host: The `--host` spec.
         json: Whether to print JSON.
         quiet: Whether to leave out what is not asked for.
+        timeout: The seconds until an operation gives up; None for the usual.
+        no_wait: Whether not to wait for another program that drives the domain.
         masks: What the domain's CPU policy allows, as far as it was given: attributes of `Features`.
     """
 
@@ -33,6 +36,8 @@ class Session:
         self.host = "auto"
         self.json = False
         self.quiet = False
+        self.timeout: float | None = None
+        self.no_wait = False
         self.masks: dict[str, Any] = {}
 
     @property
@@ -41,6 +46,22 @@ class Session:
         from xenvcpu.rules.features import Features
 
         return Features(**self.masks)
+
+    def open(self) -> Host:
+        """The host to work on."""
+        from xenvcpu.deadline import DEFAULT, Patience
+        from xenvcpu.host import open_host
+
+        is_silent = self.quiet or self.json
+        tell = DEFAULT.tell if is_silent else self._tell
+        return open_host(self.host, Patience(self.timeout or DEFAULT.timeout, not self.no_wait, tell))
+
+    @staticmethod
+    def _tell(text: str) -> None:
+        from xenvcpu.cli.main import PROGRAM
+        from xenvcpu.cli.output import say
+
+        say(f"{PROGRAM}: {text}", err=True)
 
 
 pass_session = click.make_pass_decorator(Session, ensure=True)
@@ -80,6 +101,21 @@ def global_options(function: F) -> F:
     ):
         function = option(function)
     return function
+
+
+timeout_option = click.option(
+    "--timeout", type=click.FloatRange(0, 3600, min_open=True), metavar="SECONDS", expose_value=False, callback=_keep,
+    help="Give up after so long, before anything is touched.  [default: 30]",
+)
+
+
+def change_options(function: F) -> F:
+    """The options of every command that changes a domain; they go to the session."""
+    no_wait = click.option(
+        "--no-wait", is_flag=True, expose_value=False, callback=_keep,
+        help="Do not wait for another xenvcpu that drives the domain.",
+    )
+    return timeout_option(no_wait(function))
 
 
 def complete_file(context: click.Context, argument: click.Parameter, incomplete: str) -> list[Any]:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import errno as _errno
+import shlex
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +16,7 @@ from xenvcpu.rules.verdict import Verdict
 
 _ATTRIBUTES = (
     "field", "value", "rule", "remedy", "op", "domid", "vcpuid", "offset", "log", "console", "differences", "restored",
+    "left", "kept",
 )
 _RESTORED = {True: "the domain was put back as it was found", False: "the domain could NOT be put back as it was found"}
 
@@ -83,6 +85,10 @@ def _details(error: XenVcpuError) -> Iterator[str]:
     restored = getattr(error, "restored", None)
     if restored is not None:
         yield _RESTORED[restored]
+    yield from getattr(error, "left", ())
+    kept = getattr(error, "kept", None)
+    if kept is not None:
+        yield f"what it was is kept; to bring it back: {PROGRAM} recover {shlex.quote(kept)}"
 
 
 def finding_lines(verdict: Verdict, *, is_first: bool = True) -> Iterator[str]:

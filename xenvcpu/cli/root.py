@@ -20,6 +20,8 @@ COMMANDS = {
     "show": "The registers of one vcpu.",
     "start": "Start vcpus at the state that a context file says.",
     "stop": "Take vcpus away.",
+    "up": "Inside a guest: let vcpus that are initialised and down run on.",
+    "recover": "Bring back what a start or stop that failed could not put back.",
     "check": "What Xen, and then the processor, will say to a context.",
     "preset": "The built-in contexts; one of them as a context file.",
     "encode": "A context file as the bytes of a C struct.",

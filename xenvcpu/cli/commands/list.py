@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Union
 
 import click
 
-from xenvcpu.cli.options import Session, global_options, pass_session
+from xenvcpu.cli.options import Session, global_options, pass_session, timeout_option
 from xenvcpu.cli.output import print_json, print_table
 from xenvcpu.errors import NoSuchDomainError
-from xenvcpu.host import SELF, Host, open_host
+from xenvcpu.host import SELF, Host
 
 if TYPE_CHECKING:
     from xenvcpu.dom0domain import Dom0Domain
@@ -52,6 +52,7 @@ def _as_dict(domain: Domain, vcpus: tuple[VcpuState, ...]) -> dict[str, Any]:
 
 @click.command("list")
 @click.argument("domains", nargs=-1, metavar="[DOMAIN]...")
+@timeout_option
 @global_options
 @pass_session
 def command(session: Session, domains: tuple[str, ...]) -> None:
@@ -60,7 +61,7 @@ def command(session: Session, domains: tuple[str, ...]) -> None:
     STATE is as `xl vcpu-list` writes it: r running, b blocked, p down. INIT, MODE and RIP
     are shown where they can be known: a vcpu that is down has no registers to show.
     """
-    with open_host(session.host) as host:
+    with session.open() as host:
         found = list(_found(host, domains))
     if session.json:
         print_json({"domains": [_as_dict(domain, vcpus) for domain, vcpus in found]})

@@ -11,10 +11,9 @@ import click
 
 from xenvcpu.abi.cpu_record import GENERAL, SEGMENTS
 from xenvcpu.abi.layout import Image
-from xenvcpu.cli.options import Session, global_options, pass_session
+from xenvcpu.cli.options import Session, global_options, pass_session, timeout_option
 from xenvcpu.cli.output import plain, print_json, say
 from xenvcpu.contextfile import as_mapping, hexed
-from xenvcpu.host import open_host
 from xenvcpu.vcpustate import mode_name
 
 _WIDTH = 104
@@ -51,6 +50,7 @@ def _segments(record: Image) -> Iterator[str]:
 @click.command("show")
 @click.argument("domain")
 @click.argument("vcpu", type=click.IntRange(0))
+@timeout_option
 @global_options
 @pass_session
 def command(session: Session, domain: str, vcpu: int) -> None:
@@ -61,7 +61,7 @@ def command(session: Session, domain: str, vcpu: int) -> None:
     What --json prints is a context file of format cpu_record: `start` takes it, and
     `encode` makes the record's bytes of it.
     """
-    with open_host(session.host) as host:
+    with session.open() as host:
         found = host.domain(domain)
         record = found.record(vcpu)
     title = f"vcpu {vcpu} of {found.name or 'domain'} ({found.domid}), {mode_name(record)}"

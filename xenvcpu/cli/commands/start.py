@@ -9,12 +9,13 @@ import click
 
 from xenvcpu.abi.layout import Image
 from xenvcpu.cli import contexts, vcpus
-from xenvcpu.cli.options import Session, complete_file, feature_options, global_options, pass_session, setting_option
+from xenvcpu.cli.options import (
+    Session, change_options, complete_file, feature_options, global_options, pass_session, setting_option,
+)
 from xenvcpu.cli.output import plain, print_json, say
 from xenvcpu.context.vcpu_context import VcpuContext
 from xenvcpu.execute import StartReport
 from xenvcpu.guestdomain import GuestPlan
-from xenvcpu.host import open_host
 from xenvcpu.newvcpu import as_record
 from xenvcpu.plan import Plan
 from xenvcpu.rules.release import Release
@@ -64,6 +65,7 @@ def _say_report(session: Session, name: str, report: StartReport, starts: Mappin
 @click.option("--dry-run", is_flag=True, help="Print the plan and touch nothing.")
 @click.option("--force", is_flag=True, help="Load although a rule or a lint refuses: let Xen judge.")
 @feature_options
+@change_options
 @global_options
 @pass_session
 def command(
@@ -77,7 +79,7 @@ def command(
     everything is put back.
     """
     template = contexts.read(context, settings)
-    with open_host(session.host) as host:
+    with session.open() as host:
         found = host.domain(domain)
         vcpuids = found.down_vcpus() if which is None else which
         name = plain(found.name or f"domain {found.domid}")

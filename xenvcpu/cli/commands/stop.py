@@ -6,15 +6,15 @@ from __future__ import annotations
 import click
 
 from xenvcpu.cli import vcpus
-from xenvcpu.cli.options import Session, global_options, pass_session
+from xenvcpu.cli.options import Session, change_options, global_options, pass_session
 from xenvcpu.cli.output import plain, print_json, say
-from xenvcpu.host import open_host
 
 
 @click.command("stop")
 @click.argument("domain")
 @click.argument("which", metavar="VCPUS", callback=vcpus.parse)
 @click.option("--force", is_flag=True, help="Even if no vcpu is left running.")
+@change_options
 @global_options
 @pass_session
 def command(session: Session, domain: str, which: tuple[int, ...] | None, force: bool) -> None:
@@ -23,7 +23,7 @@ def command(session: Session, domain: str, which: tuple[int, ...] | None, force:
     From dom0 a vcpu is then as new: down and not initialised. Inside a guest it is down,
     and stays initialised.
     """
-    with open_host(session.host) as host:
+    with session.open() as host:
         found = host.domain(domain)
         vcpuids = [vcpu.vcpuid for vcpu in found.vcpus() if vcpu.is_online] if which is None else which
         stopped = found.stop(vcpuids, force=force)

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: MIT
+"""Waiting for others, `recover` and `up`, as a user sees them."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from pathlib import Path
+from typing import Any, Callable, Iterator
+
+import pytest
+
+from xenvcpu import keptfile
+from xenvcpu.capture import Capture
+from xenvcpu.deadline import Patience
+from xenvcpu.guard.folders import of_user
+from xenvcpu.host import open_host
+from xenvcpu.lock import domain_lock
+
+Run = Callable[..., Any]
+START = ("start", "web", "1", "preset:flat32", "--set", "eip=0x100000")
+
+
+@pytest.fixture(autouse=True)
+def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The user's own folder, for locks and captures, is a fresh one."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+
+
+@pytest.fixture
+def handle(world: str) -> uuid.UUID:
+    with open_host(world) as host:
+        return uuid.UUID(host.domain("web").uuid)
+
+
+@pytest.fixture
+def busy(handle: uuid.UUID) -> Iterator[None]:
+    """Another program drives the domain."""
+    patience = Patience()
+    with domain_lock(handle, of_user().locks, patience, patience.begin()):
+        yield
+
+
+@pytest.fixture
+def kept(run: Run, world: str) -> str:
+    """A capture of `web` with vcpus 0 and 1, and a `web` in which vcpu 1 is down by now and vcpu 2 up."""
+    run("--host", world, *START)
+    with open_host(world) as host:
+        web = host.domain("web")
+        stream = host.dom0.read_context(web.domid, host.dom0.context_buffer(web.domid))  # type: ignore[arg-type]
+        capture = Capture(web.domid, web.info.handle, web.release, "start", (2,), stream)  # type: ignore[union-attr]
+        path = keptfile.keep(capture, ("vcpu 1 is not online",), host.folders.kept)
+    assert path is not None
+    run("--host", world, "stop", "web", "1")
+    run("--host", world, "start", "web", "2", "preset:flat32")
+    return path
+
+
+def online(run: Run, world: str) -> list[int]:
+    vcpus = run("--host", world, "list", "web", "--json").json["domains"][0]["vcpus"]
+    return [vcpu["vcpuid"] for vcpu in vcpus if vcpu["online"]]
+
+
+def test_a_busy_domain_is_waited_for_with_a_message(run: Run, world: str, busy: None) -> None:
+    ran = run("--host", world, *START, "--timeout", "0.1")
+    assert ran.code == 1 and "waiting for process" in ran.err and "has been driving domain" in ran.err
+
+
+def test_under_json_only_the_error_is_on_stderr(run: Run, world: str, busy: None) -> None:
+    ran = run("--host", world, *START, "--timeout", "0.1", "--json")
+    assert json.loads(ran.err)["error"]["type"] == "DomainBusyError"
+
+
+def test_who_does_not_wait_is_told_at_once(run: Run, world: str, busy: None) -> None:
+    ran = run("--host", world, *START, "--no-wait")
+    assert ran.code == 1 and "waiting" not in ran.err and "without --no-wait" in ran.err
+
+
+def test_a_timeout_is_a_positive_number_of_seconds(run: Run, world: str) -> None:
+    assert [run("--host", world, *START, "--timeout", text).code for text in ("0", "-1", "soon")] == [2, 2, 2]
+
+
+def test_recover_without_a_file_says_that_nothing_is_kept(run: Run, world: str) -> None:
+    assert "nothing is kept" in run("--host", world, "recover").out
+    assert run("--host", world, "recover", "--json").json["kept"] == []
+
+
+def test_recover_lists_what_is_kept(run: Run, world: str, kept: str) -> None:
+    text = run("--host", world, "recover").out
+    assert kept in text and "vcpu 1 is not online" in text
+    (each,) = run("--host", world, "recover", "--json").json["kept"]
+    assert (each["file"], each["verb"], each["vcpus"]) == (kept, "start", [2])
+
+
+def test_recover_brings_back_what_ran_and_makes_fresh_what_did_not(run: Run, world: str, kept: str) -> None:
+    planned = run("--host", world, "recover", kept, "--dry-run")
+    assert planned.out == "vcpu 1 would be brought back as captured\nvcpu 2 would be made fresh\n"
+    assert online(run, world) == [0, 2] and Path(kept).exists()
+    ran = run("--host", world, "recover", kept)
+    assert (ran.code, ran.out) == (0, "vcpu 1 was brought back as captured\nvcpu 2 was made fresh\n")
+    assert online(run, world) == [0, 1] and not Path(kept).exists()
+    assert run("--host", world, "show", "web", "1", "--json").json["rip"] == "0x100000"
+
+
+def test_a_capture_of_a_domain_that_is_gone_brings_nothing_back(run: Run, world: str, kept: str) -> None:
+    found = json.loads(Path(kept).read_text())
+    Path(kept).write_text(json.dumps({**found, "uuid": str(uuid.UUID(int=7))}))
+    ran = run("--host", world, "recover", kept)
+    assert ran.code == 1 and "is gone: there is nothing to bring back" in ran.err
+
+
+def test_a_capture_of_another_xen_is_refused(run: Run, world: str, kept: str) -> None:
+    found = json.loads(Path(kept).read_text())
+    Path(kept).write_text(json.dumps({**found, "xen": "4.14"}))
+    ran = run("--host", world, "recover", kept)
+    assert ran.code == 1 and "under Xen 4.14" in ran.err and online(run, world) == [0, 2]
+
+
+@pytest.mark.parametrize("change", [
+    {"stream": "%%%"}, {"stream": "AAAA"}, {"stream": None}, {"schema": 9}, {"domid": -1}, {"vcpus": ["x"]},
+    {"uuid": "x"}, {"xen": "5.0"}, {"left": 5}, {"left": [5]}, {"at": "now"},
+], ids=str)
+def test_a_damaged_capture_is_told_by_its_name(run: Run, world: str, kept: str, change: dict[str, object]) -> None:
+    found = json.loads(Path(kept).read_text())
+    Path(kept).write_text(json.dumps({**found, **change}))
+    ran = run("--host", world, "recover", kept)
+    assert ran.code == 1 and kept in ran.err and online(run, world) == [0, 2]
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", "\0" * 9, "[" * 100000], ids=["empty", "list", "cut", "zeros", "deep"])
+def test_what_is_no_capture_is_told_by_its_name(run: Run, world: str, tmp_path: Path, text: str) -> None:
+    path = tmp_path / "file"
+    path.write_text(text)
+    ran = run("--host", world, "recover", path)
+    assert ran.code == 1 and str(path) in ran.err
+
+
+def test_inside_a_guest_a_stopped_vcpu_runs_on(run: Run, world: str) -> None:
+    inside = f"{world}@web"
+    run("--host", inside, "start", "self", "1", "preset:flat32")
+    run("--host", inside, "stop", "self", "1")
+    assert run("--host", inside, "up", "self", "all").out == "vcpu 1 of self: runs on\n"
+    assert run("--host", inside, "up", "self", "1", "--json").json["up"] == []
+    assert run("--host", inside, "up", "self", "2").code == 4
+
+
+def test_from_dom0_no_vcpu_just_runs_on(run: Run, world: str) -> None:
+    ran = run("--host", world, "up", "web", "1")
+    assert ran.code == 5 and "xenvcpu start" in ran.err
