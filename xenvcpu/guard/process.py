@@ -8,6 +8,7 @@ import os
 import socket
 import subprocess
 import sys
+import weakref
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Callable, Dict, Optional
@@ -19,6 +20,17 @@ from xenvcpu.guard.request import Request
 _REPLY_SIZE = 1 << 16
 _END = 1.0
 """Seconds that a guard has to end when nothing is left for it to do."""
+
+_ours: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+
+
+def _close_in_child() -> None:
+    """A fork of the program is not the program: with a copy of the channel it would seem to live on."""
+    for channel in _ours:
+        channel.close()
+
+
+os.register_at_fork(after_in_child=_close_in_child)
 
 _BOOT = """
 import json, sys
@@ -52,6 +64,7 @@ class GuardProcess:
         """
         self._channel = channel
         self._end = end
+        _ours.add(channel)
         self.journal = journal
 
     def ask(self, request: Request, timeout: float, lock: Optional[int] = None) -> Dict[str, Any]:

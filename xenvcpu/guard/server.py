@@ -61,7 +61,10 @@ class GuardServer:
                 request = self._receive()
                 if request is None:
                     break
-                self._reply(self._answer(port, request))
+                answer = self._answer(port, request)
+                if self._journal.pause is Pause.FREE:
+                    self._release()
+                self._reply(answer)
             self._finish(port)
         finally:
             port.close()
@@ -97,7 +100,6 @@ class GuardServer:
                 self._pause(port)
             elif request is Request.UNPAUSE:
                 self._unpause(port)
-                self._release()
             else:
                 return {"left": self._put_back(port)}
         except NoSuchDomainError as error:
