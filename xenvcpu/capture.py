@@ -18,7 +18,7 @@ from xenvcpu.savedstate import SavedState
 
 SCHEMA = 1
 LARGEST = 1 << 26
-"""Bytes that a packed capture may have; a domain of 128 vcpus has a save stream of less than 1 MiB."""
+"""Bytes that a capture's file may have; a domain of 128 vcpus has a save stream of less than 1 MiB."""
 _LENGTHS = struct.Struct("<II")
 
 
@@ -62,14 +62,14 @@ class Capture:
             "verb": self.verb, "vcpus": list(self.vcpuids),
         }
 
-    def pack(self) -> bytes:
-        """The capture as bytes, in the time of a copy: the domain is paused meanwhile."""
+    def parts(self) -> Tuple[bytes, bytes]:
+        """The capture as bytes, to be written one behind the other: no copy is made while the domain is paused."""
         head = json.dumps(self._head()).encode("ascii")
-        return _LENGTHS.pack(len(head), len(self.stream)) + head + self.stream
+        return _LENGTHS.pack(len(head), len(self.stream)) + head, self.stream
 
     @classmethod
     def unpack(cls, data: bytes) -> Capture:
-        """Read what `pack` wrote; more bytes may follow.
+        """Read what `parts` gave; more bytes may follow.
 
         Raises:
             FormatError: It is cut off or damaged.

@@ -92,11 +92,14 @@ class Journal:
 
     def touching(self, capture: Capture) -> None:
         """The domain is about to be touched: from here on it is to be put back."""
-        data = capture.pack()
-        if _CAPTURE_AT + len(data) > len(self._memory):
-            os.ftruncate(self.descriptor, _CAPTURE_AT + len(data))
+        head, stream = capture.parts()
+        stream_at = _CAPTURE_AT + len(head)
+        end = stream_at + len(stream)
+        if end > len(self._memory):
+            os.ftruncate(self.descriptor, end)
         memory = self._map()
-        memory[_CAPTURE_AT : _CAPTURE_AT + len(data)] = data
+        memory[_CAPTURE_AT:stream_at] = head
+        memory[stream_at:end] = stream
         memory[_TOUCHING] = True
 
     def settled(self) -> None:
