@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 SOURCES := $(shell find xenvcpu cbind -name '*.py' -o -name '*.h' -o -name '*.json') setup.cfg pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit lint types lab bench clean
+.PHONY: help demo test unit lint types lab fuzz bench clean
 
 help:
 	@echo "make demo   start the vcpus of a model guest; no Xen, no root"
@@ -15,6 +15,7 @@ help:
 	@echo "make unit   the fast tests against the installed wheel"
 	@echo "make lint   ruff and mypy --strict"
 	@echo "make lab    the suites on a real Xen in QEMU"
+	@echo "make fuzz   hostile bytes into every decoder, 5 minutes each"
 	@echo "make bench  how fast, as ratios"
 
 $(BIN)/python:
@@ -43,6 +44,10 @@ lint types: $(VENV)/installed
 
 lab: $(VENV)/installed
 	$(BIN)/python tests/everything.py lab
+
+fuzz: $(VENV)/installed
+	$(BIN)/pip install --quiet "$$(ls dist/xenvcpu-*.whl)[fuzz]"
+	$(BIN)/python tests/fuzz/fuzz.py --seconds 300
 
 bench: $(VENV)/installed
 	$(BIN)/python bench/bench.py

@@ -12,6 +12,7 @@ import statistics
 import struct
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Callable, Dict, List
@@ -20,7 +21,10 @@ from xenvcpu import encoding
 from xenvcpu.abi import vcpu_hvm_context
 from xenvcpu.context.presets import flat32, long64
 from xenvcpu.context.vcpu_context import VcpuContext
+from xenvcpu.guard import process
+from xenvcpu.guard.request import Request
 from xenvcpu.host import open_host
+from xenvcpu.model import worldfile
 from xenvcpu.rules.check import check_context
 from xenvcpu.rules.release import Release
 
@@ -92,6 +96,21 @@ def starts() -> None:
         line(f"start of {count} vcpus on the model", seconds, "one full save", save_on_model(world))
 
 
+def guarded() -> None:
+    """One guard process, from its start to its first answer and its end: what a program's first change pays."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = f"{folder}/world.json"
+        worldfile.new(path)
+
+        def whole() -> None:
+            guard = process.start(f"model:{path}", folder)
+            guard.ask(Request.PUT_BACK, 10.0)
+            guard.close()
+
+        interpreter = best(lambda: subprocess.run([sys.executable, "-c", ""], check=True))
+        line("guard process: start, answer, end", best(whole), "bare interpreter", interpreter)
+
+
 def commands() -> None:
     """The command's start-up, against a bare interpreter."""
     def run(*command: object) -> Callable[[], object]:
@@ -114,4 +133,5 @@ def commands() -> None:
 if __name__ == "__main__":
     contexts()
     starts()
+    guarded()
     commands()

@@ -16,12 +16,13 @@ from xenvcpu.context.segment import Segment
 from xenvcpu.context.vcpu_context import VcpuContext
 from xenvcpu.dom0domain import Dom0Domain
 from xenvcpu.errors import (
-    DomainChangedError, DomainError, HypercallError, LastVcpuError, NoSuchVcpuError, RefusedContextError, StartError,
-    VcpuDownError, VcpuOnlineError,
+    DomainChangedError, DomainError, HypercallError, LastVcpuError, NoSuchDomainError, NoSuchVcpuError,
+    RefusedContextError, StartError, VcpuDownError, VcpuOnlineError,
 )
 from xenvcpu.host import Host
 from xenvcpu.model import console, worlds
 from xenvcpu.model.domain import Kind, Shutdown
+from xenvcpu.model.faults import RealCall
 from xenvcpu.model.libraries import ModelLibraries
 
 
@@ -226,6 +227,36 @@ def test_a_domain_that_has_crashed_is_refused(libraries: ModelLibraries, web: Do
     with pytest.raises(DomainError, match="run no more"):
         web.start([1], context)
     assert libraries.host.named("web").vcpus[1].is_down and libraries.host.named("web").pause_count == 0
+
+
+@pytest.mark.parametrize("change", [
+    {"shutdown": Shutdown.reboot}, {"shutdown": Shutdown.suspend}, {"is_dying": True},
+], ids=["rebooting", "migrated away", "dying"])
+@pytest.mark.parametrize("verb", ["start", "stop"])
+def test_a_domain_that_is_going_away_is_refused_and_let_be(
+    libraries: ModelLibraries, web: Dom0Domain, change: Dict[str, object], verb: str
+) -> None:
+    web.start([1], context)
+    model = libraries.host.named("web")
+    for name, value in change.items():
+        setattr(model, name, value)
+    before = vcpus_as_xen_has_them(libraries)
+    with pytest.raises(DomainError, match="run no more|no domain"):
+        web.start([2], context) if verb == "start" else web.stop([1])
+    assert vcpus_as_xen_has_them(libraries) == before and model.pause_count == 0
+
+
+def test_a_domain_that_is_destroyed_under_the_pause_is_told_as_gone(
+    libraries: ModelLibraries, web: Dom0Domain
+) -> None:
+    def destroyed_first(call: RealCall) -> object:
+        del libraries.host.domains[web.domid]
+        return call()
+
+    libraries.fail("xc_domain_hvm_setcontext", destroyed_first)
+    with pytest.raises(NoSuchDomainError, match="no domain 1") as caught:
+        web.start([1], context)
+    assert caught.value.restored is None and caught.value.kept is None
 
 
 def test_a_console_larger_than_one_read_still_gives_the_line_that_explains(
