@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: MIT
+"""Every operation that a user can ask for, on every world that it is tried on."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Callable, List, Optional, Sequence, Tuple
+
+from xenvcpu.capture import Capture
+from xenvcpu.context.presets import flat32
+from xenvcpu.context.vcpu_context import VcpuContext
+from xenvcpu.errors import VcpuDownError
+from xenvcpu.host import SELF, Host
+from xenvcpu.model import build, worlds
+from xenvcpu.model.domain import Domain
+from xenvcpu.model.hypervisor import Hypervisor
+from xenvcpu.model.libraries import ModelLibraries
+
+RELEASES = ("4.14", "4.17", "4.20")
+WORLDS = (("pvh", "web"), ("hvm", "db"), ("busy", "web"), ("busy", "batch"), ("lab", "nano"))
+"""A world, and the domain in it that is driven. `batch` is held paused by somebody else; `lab` is on AMD."""
+
+
+def context(vcpuid: int) -> VcpuContext:
+    """What a vcpu starts with."""
+    return flat32(0x100000, 0x80000 + 0x1000 * vcpuid, eax=vcpuid)
+
+
+def _vcpus_up(*vcpuids: int) -> Callable[[Hypervisor, Domain], None]:
+    """Exactly these are up; every other one is as the world has it, or fresh if it was up."""
+
+    def prepare(host: Hypervisor, domain: Domain) -> None:
+        for vcpu in domain.vcpus:
+            if vcpu.vcpuid not in vcpuids and not vcpu.is_down:
+                vcpu.reset()
+        for vcpuid in vcpuids:
+            if domain.vcpus[vcpuid].is_down:
+                build.run(host, domain, vcpuid)
+
+    return prepare
+
+
+def _two_initialised(host: Hypervisor, domain: Domain) -> None:
+    """vcpu 1 is up; 2 and 3 are initialised, and down: they took themselves away."""
+    _vcpus_up(0, 1, 2, 3)(host, domain)
+    for vcpuid in (2, 3):
+        domain.vcpus[vcpuid].is_down = True
+
+
+def _half_way(host: Hypervisor, domain: Domain) -> None:
+    """As a start of vcpu 3 leaves it that could not be put back: vcpu 1 is down, and 3 is up."""
+    _vcpus_up(0, 3)(host, domain)
+
+
+def _captured(host: Hypervisor, domain: Domain) -> Capture:
+    """The same domain before: vcpus 0 and 1 were up."""
+    _vcpus_up(0, 1)(host, domain)
+    libraries = ModelLibraries(host)
+    with Host("model", libraries) as opened:
+        port = opened.dom0
+        stream = port.read_context(domain.domid, port.context_buffer(domain.domid))
+        return Capture(domain.domid, domain.handle, port.release, "start", (3,), stream)
+
+
+Handle = Any
+"""A `Dom0Domain`, or a `GuestDomain` inside."""
+
+
+def _start(*vcpuids: int) -> Callable[[Handle], object]:
+    return lambda domain: domain.start(vcpuids, context)
+
+
+def _stop(*vcpuids: int) -> Callable[[Handle], object]:
+    return lambda domain: domain.stop(vcpuids)
+
+
+def _show(domain: Handle) -> None:
+    domain.record(0)
+    with suppress(VcpuDownError):
+        domain.record(1)
+
+
+def _plan(domain: Handle) -> object:
+    return domain.plan((1, 2), context)
+
+
+@dataclass(frozen=True)
+class Operation:
+    """An operation.
+
+    Attributes:
+        name: Its name.
+        prepare: What the domain is before it.
+        act: Carries it out on the domain; None for what is done in the opening of a host and its domains.
+        vcpuids: The vcpus that it brings up.
+        is_change: Whether it changes the domain.
+        is_inside: Whether it is done from inside the guest.
+    """
+
+    name: str
+    prepare: Callable[[Hypervisor, Domain], None]
+    act: Optional[Callable[[Handle], object]]
+    vcpuids: Tuple[int, ...] = ()
+    is_change: bool = True
+    is_inside: bool = False
+
+
+RECOVER = "recover"
+CHANGES = (
+    Operation("start 1", _vcpus_up(0), _start(1), (1,)),
+    Operation("start 3", _vcpus_up(0), _start(1, 2, 3), (1, 2, 3)),
+    Operation("start beside", _vcpus_up(0, 1), _start(2, 3), (2, 3)),
+    Operation("stop 1", _vcpus_up(0, 1), _stop(1)),
+    Operation("stop 3", _vcpus_up(0, 1, 2, 3), _stop(1, 2, 3)),
+    Operation("stop initialised", _two_initialised, _stop(1, 2, 3)),
+    Operation(RECOVER, _half_way, None, (1,)),
+)
+"""What changes a domain from dom0."""
+LOOKS = (
+    Operation("open", _vcpus_up(0, 1), None, is_change=False),
+    Operation("show", _vcpus_up(0), _show, is_change=False),
+    Operation("list", _vcpus_up(0, 1), lambda domain: domain.vcpus(), is_change=False),
+    Operation("plan", _vcpus_up(0), _plan, is_change=False),
+    Operation("open self", _vcpus_up(0, 1), None, is_change=False, is_inside=True),
+    Operation("list self", _vcpus_up(0, 1), lambda domain: domain.vcpus(), is_change=False, is_inside=True),
+)
+INSIDE = (
+    Operation("start self", _vcpus_up(0), _start(1, 2), (1, 2), is_inside=True),
+    Operation("stop self", _vcpus_up(0, 1, 2), _stop(1, 2), is_inside=True),
+    Operation("up self", _two_initialised, lambda domain: domain.up((2, 3)), is_inside=True),
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    """An operation on a domain of a world.
+
+    Attributes:
+        operation: What is done.
+        world: The name of the world.
+        domain: The name of the domain.
+        release: The Xen.
+    """
+
+    operation: Operation
+    world: str
+    domain: str
+    release: str
+
+    def __str__(self) -> str:
+        return f"{self.operation.name} {self.domain} {self.release}".replace(" ", "-")
+
+    def _fresh(self) -> Tuple[Hypervisor, Domain]:
+        host = worlds.builtin(self.world, self.release)
+        domain = host.named(self.domain)
+        if self.operation.is_inside:
+            domain.pause_count = 0  # nobody inside could do anything
+            for vcpu in domain.vcpus[1:]:
+                vcpu.reset()
+        return host, domain
+
+    def world_before(self) -> Hypervisor:
+        """The world before the operation; each call makes a new one, all alike."""
+        host, domain = self._fresh()
+        self.operation.prepare(host, domain)
+        return host
+
+    def libraries(self, host: Hypervisor) -> ModelLibraries:
+        """The libraries of the program."""
+        return ModelLibraries(host, host.named(self.domain).domid if self.operation.is_inside else 0)
+
+    def find(self, host: Host) -> Handle:
+        """The domain, by its name."""
+        return host.domain(SELF if self.operation.is_inside else self.domain)
+
+    @cached_property
+    def act(self) -> Callable[[Handle], object]:
+        """The operation."""
+        if self.operation.name == RECOVER:
+            capture = _captured(*self._fresh())
+            return lambda domain: domain.recover(capture)
+        assert self.operation.act is not None
+        return self.operation.act
+
+
+EVERYWHERE = tuple((world, domain, release) for world, domain in WORLDS for release in RELEASES)
+"""Each world on each release."""
+ONCE = tuple((*world, RELEASES[number % len(RELEASES)]) for number, world in enumerate(WORLDS))
+"""Each world, and each release."""
+
+
+def cases(operations: Tuple[Operation, ...], places: Sequence[Tuple[str, str, str]] = EVERYWHERE) -> List[Case]:
+    """Each operation at each place."""
+    return [Case(operation, *place) for operation in operations for place in places]

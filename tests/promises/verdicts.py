@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: MIT
+"""What became of a world in which something went wrong."""
+
+from __future__ import annotations
+
+import enum
+import re
+from dataclasses import dataclass
+from typing import FrozenSet, Iterator, Optional, Sequence
+
+from promises.snapshots import Snapshot, differing
+
+from xenvcpu.errors import XenVcpuError
+
+
+class Verdict(enum.Enum):
+    """How it ended; the words are those of the counts."""
+
+    RESTORED = "restored"
+    DONE = "done"
+    FRESH = "fresh as documented"
+    TOLD = "named by the error"
+
+
+class Lost(AssertionError):
+    """The world is neither as before nor as after, or the error does not tell the truth of it."""
+
+
+@dataclass(frozen=True)
+class Ending:
+    """A world that an operation has left.
+
+    Attributes:
+        before: It before.
+        done: It after the operation without any fault.
+        now: It as it is.
+        error: What was raised.
+    """
+
+    before: Snapshot
+    done: Snapshot
+    now: Snapshot
+    error: Optional[BaseException]
+
+
+def _require(is_so: bool, what: str, ending: Ending) -> None:
+    if not is_so:
+        error = ending.error
+        told = {name: getattr(error, name, None) for name in ("restored", "left", "kept")}
+        raise Lost(
+            f"{what}; {type(error).__name__}: {error} {told};"
+            f" not as before: {differing(ending.before, ending.now)}, not as after: {differing(ending.done, ending.now)}"
+        )
+
+
+def _was_made_fresh(ending: Ending, vcpus: FrozenSet[str]) -> bool:
+    """Whether nothing is lost but the registers of vcpus that were initialised and down, and were to start."""
+    for path in differing(ending.before, ending.now):
+        vcpu, _, name = path.rpartition(".")
+        was = f"{vcpu}.is_initialised", f"{vcpu}.is_down"
+        if vcpu not in vcpus or name not in ("is_initialised", "registers", "records", "xsave"):
+            return False
+        if not (ending.before[was[0]] and ending.before[was[1]] and ending.now[was[1]]) or ending.now[was[0]]:
+            return False
+    return True
+
+
+def _untold(ending: Ending, left: Sequence[str]) -> Iterator[str]:
+    """What is not as before, and no line of the error speaks of it."""
+    text = "\n".join(left)
+    for path in differing(ending.before, ending.now):
+        vcpu = re.fullmatch(r".*\.(\d+)\.\w+", path)
+        word = rf"\bvcpu {vcpu[1]}\b" if vcpu else r"\bpaused\b"
+        if not re.search(word, text):
+            yield path
+
+
+def judge(
+    ending: Ending, raises: Sequence[type] = (), *, vcpus: FrozenSet[str] = frozenset(), is_exact: bool = True
+) -> Verdict:
+    """Judge an ending.
+
+    Args:
+        ending: It.
+        raises: What may be raised besides our own errors.
+        vcpus: The vcpus that were to start, as `web.1`.
+        is_exact: Whether the error has to name all that is left; if not, it is enough that it says so.
+
+    Raises:
+        Lost: It is bad.
+    """
+    error = ending.error
+    restored, left, kept = (getattr(error, name, None) for name in ("restored", "left", "kept"))
+    _require(error is None or isinstance(error, (XenVcpuError, *raises)), "an error of another kind", ending)
+    if error is None:
+        _require(ending.now == ending.done, "no error, and not done", ending)
+        return Verdict.DONE
+    is_ours = isinstance(error, XenVcpuError)
+    if ending.now == ending.before:
+        _require(not is_ours or restored is not False and not left and not kept, "as before, and said not to be", ending)
+        return Verdict.RESTORED
+    if ending.now == ending.done:
+        _require(not is_ours or restored is False, "done, and not said to be", ending)
+        return Verdict.DONE
+    if _was_made_fresh(ending, vcpus):
+        return Verdict.FRESH
+    _require(is_ours and restored is False and bool(left), "neither as before nor as after, and not told", ending)
+    _require(not is_exact or not list(_untold(ending, left or ())), "not all that is left is told", ending)
+    return Verdict.TOLD
