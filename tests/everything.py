@@ -24,7 +24,7 @@ BIN = Path(sys.executable).parent
 OTHER_PYTHONS = ("3.9", "3.10", "3.11", "3.12", "3.13")
 HEADERS = "/usr/include/xenctrl.h"
 CANNOT = 5
-"""The exit code of `integration.lab` for "this host cannot"."""
+"""The exit code of `integration.lab` and `tests/fuzz` for "this host cannot"."""
 
 
 @dataclass
@@ -137,6 +137,16 @@ def lab() -> Result:
         return junit("lab", Path(folder) / "junit.xml", code)
 
 
+def fuzz() -> Result:
+    """Hostile bytes into every decoder, for half a minute each."""
+    if run([BIN / "pip", "install", "-q", f"{wheel()}[fuzz]"]) != 0:
+        return Result("fuzz", skipped=["tests/fuzz: atheris has no wheel for this Python"])
+    code = run([BIN / "python", "tests/fuzz/fuzz.py", "--seconds", "30"])
+    if code == CANNOT:
+        return Result("fuzz", skipped=["tests/fuzz: atheris cannot be had here"])
+    return Result("fuzz", passed=int(code == 0), failed=int(code != 0))
+
+
 STAGES: Dict[str, Callable[[], Result]] = {
     "lint": lambda: tool("lint", BIN / "ruff", "check", "."),
     "types": lambda: tool("types", BIN / "mypy", "--strict"),
@@ -144,6 +154,7 @@ STAGES: Dict[str, Callable[[], Result]] = {
     "abi": abi,
     "bare": bare,
     "pythons": pythons,
+    "fuzz": fuzz,
     "lab": lab,
 }
 
