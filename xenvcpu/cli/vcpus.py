@@ -1,18 +1,15 @@
 # SPDX-License-Identifier: MIT
-"""VCPUS on the command line: `2`, `1-3`, `1,5`, or `all`."""
+"""VCPUS on the command line."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
-
 import click
 
-ALL = "all"
-LARGEST = 8191
-"""No release of Xen has a higher vcpuid (MAX_VIRT_CPUS)."""
+from xenvcpu import vcpuset
+from xenvcpu.errors import ContextError
+from xenvcpu.vcpuset import ALL, LARGEST, show
 
-_PART = re.compile(r"(\d{1,6})(?:-(\d{1,6}))?", re.ASCII)
+__all__ = ["ALL", "LARGEST", "parse", "show"]
 
 
 def parse(context: click.Context, argument: click.Parameter, text: str) -> tuple[int, ...] | None:
@@ -21,28 +18,7 @@ def parse(context: click.Context, argument: click.Parameter, text: str) -> tuple
     Raises:
         click.BadParameter: Not a set of vcpus.
     """
-    if text == ALL:
-        return None
-    found: set[int] = set()
-    for part in text.split(","):
-        match = _PART.fullmatch(part.strip())
-        if match is None:
-            raise click.BadParameter(f"{text!r} is not a set of vcpus such as 2, 1-3, 1,5 or {ALL}")
-        first, last = int(match[1]), int(match[2] or match[1])
-        if first > last:
-            raise click.BadParameter(f"{part.strip()} counts down: write {last}-{first}")
-        if last > LARGEST:
-            raise click.BadParameter(f"{last} is above {LARGEST}, the highest vcpu of any Xen")
-        found.update(range(first, last + 1))
-    return tuple(sorted(found))
-
-
-def show(vcpuids: Iterable[int]) -> str:
-    """Vcpuids as they are written: `1-3,5`."""
-    runs: list[list[int]] = []
-    for vcpuid in sorted(vcpuids):
-        if runs and runs[-1][-1] == vcpuid - 1:
-            runs[-1][-1:] = [vcpuid] if len(runs[-1]) > 1 else [runs[-1][-1], vcpuid]
-        else:
-            runs.append([vcpuid])
-    return ",".join("-".join(map(str, run)) for run in runs)
+    try:
+        return vcpuset.parse(text)
+    except ContextError as exc:
+        raise click.BadParameter(str(exc)) from exc

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: MIT
+"""A domain is made as it was declared, once."""
+
+from __future__ import annotations
+
+from typing import Iterator
+
+import pytest
+
+from xenvcpu.dom0domain import Dom0Domain
+from xenvcpu.errors import DomainError, RefusedContextError
+from xenvcpu.host import Host, open_host
+from xenvcpu.toolstacks.applying import apply, foresee
+from xenvcpu.toolstacks.declaration import Declaration
+
+CONTEXT = '{"preset": "flat32", "eip": "0x100000 + vcpuid"}'
+
+
+@pytest.fixture
+def host() -> Iterator[Host]:
+    with open_host("model:pvh") as opened:
+        yield opened
+
+
+@pytest.fixture
+def web(host: Host) -> Dom0Domain:
+    return host.domains()[0]
+
+
+def online(domain: Dom0Domain) -> list[int]:
+    return [vcpu.vcpuid for vcpu in domain.vcpus() if vcpu.is_online]
+
+
+def test_the_declared_vcpus_are_started(web: Dom0Domain) -> None:
+    change = apply(web, Declaration(CONTEXT, "1,3"))
+    assert online(web) == [0, 1, 3] and web.record(3)["rip"] == 0x100003
+    assert (change.changed, change.start, change.stop) == (True, (1, 3), ())
+    assert change.report is not None and change.report.kept == (0,)
+
+
+def test_a_second_time_nothing_changes(web: Dom0Domain) -> None:
+    apply(web, Declaration(CONTEXT))
+    change = apply(web, Declaration(CONTEXT))
+    assert (change.changed, change.report, change.vcpuids) == (False, None, (1, 2, 3))
+
+
+def test_only_those_that_are_down_start(web: Dom0Domain) -> None:
+    apply(web, Declaration(CONTEXT, "2"))
+    assert apply(web, Declaration(CONTEXT)).start == (1, 3)
+
+
+def test_what_is_foreseen_is_what_happens_and_touches_nothing(web: Dom0Domain) -> None:
+    foreseen = foresee(web, Declaration(CONTEXT, "1-2"))
+    assert online(web) == [0]
+    assert foreseen.as_dict() == apply(web, Declaration(CONTEXT, "1-2")).as_dict()
+
+
+def test_with_reset_those_that_run_start_anew(web: Dom0Domain) -> None:
+    apply(web, Declaration(CONTEXT, "1"))
+    change = apply(web, Declaration(CONTEXT, "1-2", {"eip": "0x9000"}, reset=True))
+    assert (change.stop, change.start) == ((1,), (1, 2))
+    assert web.record(1)["rip"] == 0x9000
+
+
+def test_with_reset_a_refused_context_stops_nothing(web: Dom0Domain) -> None:
+    apply(web, Declaration(CONTEXT, "1"))
+    with pytest.raises(RefusedContextError):
+        apply(web, Declaration(CONTEXT, "1", {"cr0": "0x80000000"}, reset=True))
+    assert online(web) == [0, 1]
+
+
+def test_a_domain_has_begun_once_a_declared_secondary_vcpu_runs(web: Dom0Domain) -> None:
+    declared = Declaration(CONTEXT, "0-1")
+    assert not foresee(web, declared).has_begun
+    apply(web, Declaration(CONTEXT, "2"))
+    assert not foresee(web, declared).has_begun
+    apply(web, declared)
+    assert foresee(web, declared).has_begun
+
+
+def test_inside_a_guest_it_starts_but_does_not_reset() -> None:
+    with open_host("model:pvh@web") as host:
+        me = host.domain("self")
+        assert apply(me, Declaration(CONTEXT, "1")).start == (1,)
+        with pytest.raises(DomainError, match="from dom0 only"):
+            apply(me, Declaration(CONTEXT, "1", reset=True))
