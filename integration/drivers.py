@@ -11,6 +11,7 @@ import random
 import time
 from typing import Callable, Sequence
 
+from integration import forkedguard
 from integration.forked import Task, tell
 from integration.guest import layout
 from xenvcpu.api import PRESETS, Host, VcpuContext, open_host
@@ -30,14 +31,21 @@ def refused_by_xen(vcpuid: int) -> VcpuContext:
     return parked(vcpuid).replace(cr4=1 << 15)
 
 
-def cycles(which: str, vcpuids: Sequence[int]) -> Task:
+def cycles(which: str, vcpuids: Sequence[int], is_quick: bool = False) -> Task:
     """Starts and stops vcpus for ever, and tells of each how long it took.
 
     The domain may have been left with these vcpus running.
+
+    Args:
+        which: The domain.
+        vcpuids: Its vcpus.
+        is_quick: Whether the guard is forked, and no program of its own.
     """
 
     def run() -> None:
         with open_host("dom0") as host:
+            if is_quick:
+                forkedguard.give(host)
             domain = host.domain(which)
             domain.stop(vcpuids)
             while True:

@@ -53,6 +53,14 @@ def children(pid: int) -> List[int]:
         return []
 
 
+def name(pid: int) -> str:
+    """Returns what a process calls itself; empty if it is gone."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
+
+
 def command_line(pid: int) -> str:
     """Returns the words of a process's command line; empty if it is gone or a zombie."""
     try:
@@ -63,7 +71,7 @@ def command_line(pid: int) -> str:
 
 def guards(pid: int) -> List[int]:
     """Returns the children of a process that are its guards."""
-    return [child for child in children(pid) if "xenvcpu.guard" in command_line(child)]
+    return [child for child in children(pid) if "guard" in name(child) + command_line(child)]
 
 
 def is_running(pid: int) -> bool:

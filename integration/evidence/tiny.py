@@ -93,6 +93,38 @@ class TinyGuest(StubbedDomain):
         )
         return self.beat()
 
+    def follow_reboot(self) -> None:
+        """Waits until the domain is back under another domid, and beats."""
+        old = self.domid
+
+        def is_back() -> bool:
+            try:
+                self.domid = xl.domid(self.name)
+            except xl.XlError:
+                return False
+            return self.domid != old
+
+        await_true(is_back, f"{self.name} did not come back", _START_LIMIT)
+        self.memory.domid = self.domid
+        self._tables = None
+        await_true(self._beats_again, f"{self.name} did not beat again", _START_LIMIT)
+
+    def _beats_again(self) -> bool:
+        try:
+            return self._alive()
+        except OSError:  # it has no memory there yet
+            return False
+
+    def ask(self, op: int, *arguments: int) -> int:
+        """Asks the boot vcpu for a hypercall, as ``hypercall``, and returns the number of the request."""
+        self._set(layout.MB_OP, op)
+        for number in range(5):
+            value = arguments[number] if number < len(arguments) else 0
+            self._set(layout.MB_ARGS + 4 * number, value)
+        sequence = (self._field(layout.MB_REQUEST) + 1) & 0xFFFFFFFF
+        self._set(layout.MB_REQUEST, sequence)
+        return sequence
+
     def hypercall(self, op: int, *arguments: int, timeout: float = 30.0) -> int:
         """Lets the boot vcpu do a hypercall and returns its result.
 
@@ -104,12 +136,7 @@ class TinyGuest(StubbedDomain):
         Returns:
             What Xen answered; negative is an errno.
         """
-        self._set(layout.MB_OP, op)
-        for number in range(5):
-            value = arguments[number] if number < len(arguments) else 0
-            self._set(layout.MB_ARGS + 4 * number, value)
-        sequence = (self._field(layout.MB_REQUEST) + 1) & 0xFFFFFFFF
-        self._set(layout.MB_REQUEST, sequence)
+        sequence = self.ask(op, *arguments)
         await_true(
             lambda: self._field(layout.MB_RESPONSE) == sequence,
             f"{self.name} did not answer hypercall {op}",

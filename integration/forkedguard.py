@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: MIT
+"""A guard that is forked: the same but for the second and a half that a new Python takes under emulation."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import time
+
+from xenvcpu.audit import syslog
+from xenvcpu.deadline import DEFAULT
+from xenvcpu.guard import folders
+from xenvcpu.guard.journal import Journal
+from xenvcpu.guard.keeper import GuardedKeeper
+from xenvcpu.guard.main import main
+from xenvcpu.guard.process import GuardProcess
+from xenvcpu.host import Host
+
+SPEC = "dom0"
+
+
+def give(host: Host) -> None:
+    """Lets a host that has changed nothing yet have guards of this kind."""
+    host.keeper = GuardedKeeper(host.dom0, DEFAULT, folders.HOST, _start, syslog)
+
+
+def _start() -> GuardProcess:
+    """Does what ``xenvcpu.guard.process.start`` does, without another program."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    journal = Journal()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.setsid()
+            ours.close()
+            main(theirs.detach(), journal.descriptor, SPEC, folders.HOST.kept)
+        finally:
+            os._exit(0)
+    theirs.close()
+
+    def end(patience: float) -> None:
+        if not patience:
+            os.kill(pid, signal.SIGKILL)
+        last = time.monotonic() + (patience or 60.0)
+        while os.waitpid(pid, os.WNOHANG) == (0, 0) and time.monotonic() < last:
+            time.sleep(0.005)
+
+    return GuardProcess(ours, journal, end)

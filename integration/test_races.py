@@ -1,0 +1,262 @@
+# SPDX-License-Identifier: MIT
+"""A minute of starts and stops while others pause, destroy, reboot, drive and read the same domain."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import time
+from collections import Counter
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Callable, Iterator, List, Mapping
+
+import pytest
+
+from integration.drivers import REFUSED, STARTED, STOPPED, contest, parked
+from integration.evidence import xl
+from integration.evidence.control import Control
+from integration.evidence.tiny import TinyGuest
+from integration.forked import Forked, command
+from integration.guest import layout
+from xenvcpu import errors
+from xenvcpu.api import open_host
+from xenvcpu.cli.exits import MEANINGS, Exit
+
+Factory = Callable[..., TinyGuest]
+Promise = Callable[[str, Mapping[str, int]], None]
+
+#: Seconds of each race.
+LENGTH = 12.0
+VCPUS = (1, 2, 3)
+NAME, UUID = "raced", "5afe600d-0000-4000-8000-726163657300"
+#: A process that waits for another one may be waited for so long after the end.
+GRACE = 60.0
+SCHED_OP, SHUTDOWN, REBOOT = 29, 2, 1
+
+
+class Race:
+    """One race: processes that drive a domain until it is over, and what came of it.
+
+    Args:
+        folder: For the file that ends it.
+        which: The domain, as they look it up.
+    """
+
+    def __init__(self, folder: Path, which: str) -> None:
+        self.which = which
+        self.over = folder / "over"
+        self.end = time.monotonic() + LENGTH
+        self.outcomes: Counter[str] = Counter()
+        self.refusals: Counter[str] = Counter()
+        self.commands: Counter[int] = Counter()
+        self._stack = ExitStack()
+        self._drivers: List[Forked] = []
+
+    def drive(self, vcpuids: tuple[int, ...] = VCPUS) -> None:
+        """Adds a process that starts and stops vcpus through the library."""
+        task = contest(self.which, vcpuids, len(self._drivers), self.over.exists)
+        self._drivers.append(self._stack.enter_context(Forked(task)))
+
+    def run(self, *arguments: object) -> Forked:
+        """Runs the command to its end and judges it; the caller may look at its output before it closes it."""
+        process = self._stack.enter_context(Forked(command(*arguments)))
+        code = process.wait(GRACE)
+        said = process.errors()
+        assert code in MEANINGS, f"exit code {code}: {said}"
+        assert "Traceback" not in said
+        assert (code == Exit.DONE) or said.startswith("xenvcpu: ") or "error" in said, f"{arguments}: {said!r}"
+        self.commands[code] += 1
+        return process
+
+    def finish(self) -> None:
+        """Ends the race and judges what every process said."""
+        self.over.touch()
+        with self._stack:
+            for driver in self._drivers:
+                code = driver.wait(GRACE)
+                assert (code, driver.errors()) == (0, "")
+                for told in driver.told():
+                    self.outcomes[told["outcome"]] += 1
+                    if told["outcome"] == REFUSED:
+                        kind = getattr(errors, told["error"])
+                        assert issubclass(kind, errors.XenVcpuError) and kind is not errors.XenVcpuError
+                        assert told["text"], told
+                        self.refusals[told["error"]] += 1
+
+    def count(self, promise: Promise, **more: int) -> None:
+        """Counts for the line of the suite; some of it must have happened."""
+        assert self.outcomes[STARTED] > 0 and self.outcomes[STOPPED] > 0, self.outcomes
+        promise("races", {
+            "s": round(LENGTH), "starts": self.outcomes[STARTED], "stops": self.outcomes[STOPPED],
+            **{f"{kind}s": number for kind, number in sorted(self.refusals.items())},
+            "commands": sum(self.commands.values()), **{name.replace("_", " "): n for name, n in more.items()},
+            "wedged guests": 0, "tracebacks": 0,
+        })
+
+
+@pytest.fixture
+def race(tmp_path: Path) -> Iterator[Callable[[str], Race]]:
+    """Gives a function that begins a race; whatever happens, its processes end."""
+    with ExitStack() as stack:
+
+        def begin(which: str) -> Race:
+            made = Race(tmp_path, which)
+            stack.callback(made._stack.close)
+            stack.callback(made.over.touch)
+            return made
+
+        yield begin
+
+
+@contextmanager
+def shell(race: Race, script: str) -> Iterator[None]:
+    """Repeats a piece of shell until the race is over; what it began it ends."""
+    loop = f"while [ ! -e {race.over} ]; do {script}; echo; done"
+    with subprocess.Popen(["sh", "-c", loop], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            yield
+        finally:
+            race.over.touch()
+            process.wait(GRACE)
+
+
+def ticks(race: Race) -> Iterator[None]:
+    """Comes back every few milliseconds until the end of the race."""
+    while time.monotonic() < race.end:
+        yield
+        time.sleep(0.01)
+
+
+def assert_runs(guest: TinyGuest, *, unharmed: bool = True) -> None:
+    """The guest runs, nobody holds it, it can be driven, and it has noticed nothing."""
+    guest.await_beats(5)
+    assert "p" not in (guest.state() or "gone")
+    with open_host("dom0") as host:
+        domain = host.domain(guest.domid)
+        domain.stop(VCPUS)
+        assert domain.start(VCPUS, parked).vcpuids == VCPUS
+    assert guest.online() == [0, *VCPUS]
+    if unharmed:
+        watch = guest.watch()
+        assert watch.rounds > 0
+        assert (watch.errors, watch.tsc_back) == (0, 0), watch
+
+
+def watched(tiny_guest: Factory, **options: object) -> TinyGuest:
+    guest = tiny_guest(vcpus=1 + len(VCPUS), **options)
+    guest.watch_registers()
+    return guest
+
+
+def test_pauses_of_others(tiny_guest: Factory, race: Callable[[str], Race], promise: Promise) -> None:
+    """``xl pause`` and ``xl unpause`` in pairs: a start takes no pause of others and leaves none of its own."""
+    guest = watched(tiny_guest)
+    now = race(guest.name)
+    now.drive()
+    with shell(now, f"xl pause {guest.domid} && xl unpause {guest.domid}"), Control() as control:
+        seen = Counter(control.is_paused(guest.domid) for _ in ticks(now))
+    now.finish()
+    assert seen[True] and seen[False]
+    assert_runs(guest)
+    now.count(promise)
+
+
+def test_a_pause_held_by_another_stays(tiny_guest: Factory) -> None:
+    """A start within somebody else's pause succeeds; the guest is still held then, and runs when that one lets go."""
+    guest = watched(tiny_guest)
+    xl.run("pause", str(guest.domid))
+    with open_host("dom0") as host:
+        host.domain(guest.name).start(VCPUS, parked)
+        assert "p" in (guest.state() or "")
+        host.domain(guest.name).stop(VCPUS)
+    assert "p" in (guest.state() or "")
+    xl.run("unpause", str(guest.domid))
+    assert_runs(guest)
+
+
+def test_pauses_stolen_by_others(tiny_guest: Factory, race: Callable[[str], Race], promise: Promise) -> None:
+    """Somebody gives back pauses that are not theirs: it is told, and the guest is not held in the end."""
+    guest = tiny_guest(vcpus=1 + len(VCPUS))
+    now = race(guest.name)
+    now.drive()
+    with Control() as control:
+        for _ in ticks(now):
+            with suppress(OSError):
+                control.unpause(guest.domid)
+    now.finish()
+    assert now.refusals[errors.DomainChangedError.__name__]
+    assert_runs(guest, unharmed=False)
+    now.count(promise)
+
+
+def test_two_at_once(tiny_guest: Factory, race: Callable[[str], Race], promise: Promise) -> None:
+    """Two loops and the command on the same vcpus: each start happens whole, or is told why not."""
+    guest = watched(tiny_guest)
+    now = race(guest.name)
+    now.drive()
+    now.drive()
+    while time.monotonic() < now.end:
+        now.run("stop", guest.name, "1-3")
+    now.finish()
+    assert_runs(guest)
+    now.count(promise)
+
+
+def test_destroyed_and_made_anew(tiny_guest: Factory, race: Callable[[str], Race], promise: Promise) -> None:
+    """The name and the UUID stay, the domain is another one: no start meets the wrong one, the last one runs."""
+    dice = random.Random(1)
+    now = race(NAME)
+    now.drive()
+    lives = 0
+    while time.monotonic() < now.end:
+        guest = watched(tiny_guest, name=NAME, uuid=UUID)
+        lives += 1
+        time.sleep(dice.uniform(0, 0.5))
+        if lives % 2:
+            guest.destroy()
+        else:
+            xl.run("destroy", NAME)
+    guest = watched(tiny_guest, name=NAME, uuid=UUID)
+    now.finish()
+    assert now.refusals
+    assert_runs(guest)
+    now.count(promise, domains_destroyed=lives)
+
+
+def test_reboots(tiny_guest: Factory, race: Callable[[str], Race], promise: Promise) -> None:
+    """The guest reboots of itself, again and again: under the same UUID another domain takes its place."""
+    guest = tiny_guest(vcpus=1 + len(VCPUS), uuid=UUID, on_reboot="restart")
+    now = race(UUID)
+    now.drive()
+    boots = 0
+    while time.monotonic() < now.end:
+        guest.write(layout.ARGUMENT, REBOOT.to_bytes(4, "little"))
+        guest.ask(SCHED_OP, SHUTDOWN, layout.ARGUMENT)
+        guest.follow_reboot()
+        boots += 1
+    now.finish()
+    assert now.refusals
+    assert_runs(guest, unharmed=False)
+    guest.destroy()
+    now.count(promise, reboots=boots)
+
+
+def test_readers(tiny_guest: Factory, race: Callable[[str], Race], promise: Promise) -> None:
+    """``list`` and ``show`` between starts and stops see a whole state each time, or say that a vcpu is down."""
+    guest = watched(tiny_guest)
+    now = race(guest.name)
+    now.drive()
+    seen: Counter[bool] = Counter()
+    while time.monotonic() < now.end:
+        listed = json.loads(now.run("list", guest.name, "--json").output())
+        assert [vcpu["vcpuid"] for vcpu in listed["domains"][0]["vcpus"]] == [0, *VCPUS]
+        shown = now.run("show", guest.name, "2", "--json")
+        seen[shown.code == Exit.DONE] += 1
+        if shown.code == Exit.DONE:
+            assert int(json.loads(shown.output())["rdi"], 16) == parked(2).rdi
+    now.finish()
+    assert seen[True] and seen[False], seen
+    assert_runs(guest)
+    now.count(promise)
