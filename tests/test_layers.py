@@ -24,8 +24,11 @@ ALLOWED: Dict[str, Set[str]] = {
     "plan": VALUES | {"newvcpu", "calls"}, "stopplan": VALUES | {"calls"},
     "recoverplan": VALUES | {"calls", "capture", "plan"},
     "putback": VALUES | {"capture", "readback", "ports"}, "keptfile": VALUES | {"capture"}, "audit": set(),
-    "lock": {"deadline", "errors"}, "keeper": VALUES | {"audit", "capture", "deadline", "ports"},
-    "transaction": VALUES | {"audit", "calls", "capture", "deadline", "keeper", "ports", "putback", "readback"},
+    "pausing": VALUES | {"ports"},
+    "lock": {"deadline", "errors"}, "keeper": VALUES | {"audit", "capture", "deadline", "pausing", "ports"},
+    "transaction": VALUES | {
+        "audit", "calls", "capture", "deadline", "keeper", "pausing", "ports", "putback", "readback",
+    },
     "execute": VALUES | {"keeper", "plan", "ports", "transaction"},
     "model": VALUES | CBIND,
 }

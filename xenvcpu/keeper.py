@@ -6,6 +6,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import Iterator, Optional, Sequence, Tuple
 
+from xenvcpu import pausing
 from xenvcpu.abi.domain_info import DomainInfo
 from xenvcpu.audit import Audit, no_audit
 from xenvcpu.capture import Capture
@@ -27,6 +28,7 @@ class Keeper:
         self._port = port
         self.patience = patience
         self.audit = audit
+        self._was_paused = False
 
     @contextmanager
     def hold(self, domain: DomainInfo) -> Iterator[Deadline]:
@@ -36,6 +38,7 @@ class Keeper:
             DomainBusyError: Another program drives it.
             GuardError: There is no guard.
         """
+        self._was_paused = domain.is_paused
         yield self.patience.begin()
 
     def pause(self, domid: int, deadline: Deadline) -> None:
@@ -43,12 +46,13 @@ class Keeper:
 
         Raises:
             DeadlineError: It was not to be had in time.
+            ChangeError: It cannot be told whether it is held.
         """
-        self._port.pause(domid)
+        pausing.take(self._port, domid, was_paused=self._was_paused)
 
     def unpause(self, domid: int) -> None:
-        """Give the pause back."""
-        self._port.unpause(domid)
+        """Give the pause back; see `pausing.give_back` for what it raises."""
+        pausing.give_back(self._port, domid, was_paused=self._was_paused)
 
     def touching(self, capture: Capture) -> None:
         """The domain is about to be touched; whoever is left puts it back."""

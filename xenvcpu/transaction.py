@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from typing import Any, Iterator, List, Optional, Protocol, Tuple, Type
 
 from xenvcpu.abi.domain_info import DomainInfo
+from xenvcpu import pausing
 from xenvcpu.audit import outcome_of
 from xenvcpu.calls import Calls
 from xenvcpu.capture import Capture
 from xenvcpu.deadline import Deadline
-from xenvcpu.errors import ChangeError, DomainChangedError, DomainError, HypercallError, XenVcpuError
+from xenvcpu.errors import ChangeError, DomainChangedError, DomainError, NoSuchDomainError, XenVcpuError
 from xenvcpu.keeper import Keeper
 from xenvcpu.ports.dom0 import Dom0Port
 from xenvcpu.putback import CRASHED, put_back
@@ -139,8 +140,8 @@ class _Transaction:
             if calls.stream is not None:
                 self._port.load_context(self._domid, calls.stream)
             for vcpuid in calls.resets:
-                self._port.reset_vcpu(self._domid, vcpuid)
                 self._reset.append(vcpuid)
+                self._port.reset_vcpu(self._domid, vcpuid)
             self._verify(capture, calls)
         except BaseException as error:
             self._put_back(capture, error)
@@ -170,8 +171,7 @@ class _Transaction:
         if left and left[0] != CRASHED:
             left = self._keeper.put_back(left)
             kept = self._keeper.keep(capture, left) if left else None
-        lost = (vcpuid for vcpuid in self._reset if vcpuid not in capture.state.cpu)
-        left += tuple(f"vcpu {vcpuid} had been initialised and down, and is fresh now" for vcpuid in lost)
+        left += self._lost(capture)
         if not isinstance(error, XenVcpuError):
             if not left:
                 return
@@ -182,6 +182,13 @@ class _Transaction:
         error.restored, error.left, error.kept = not left, left, kept
         if left:
             raise error
+
+    def _lost(self, capture: Capture) -> Tuple[str, ...]:
+        """The vcpus that were made fresh, and had registers that cannot be captured."""
+        lost = [vcpuid for vcpuid in self._reset if vcpuid not in capture.state.cpu]
+        with suppress(XenVcpuError):
+            lost = [vcpuid for vcpuid in lost if not self._port.is_initialised(self._domid, vcpuid)]
+        return tuple(f"vcpu {vcpuid} had been initialised and down, and is fresh now" for vcpuid in lost)
 
     def _require_alive(self) -> None:
         """A state that the processor refuses to enter shows only when its vcpu runs."""
@@ -221,22 +228,48 @@ def _paused(keeper: Keeper, domid: int, deadline: Deadline) -> Iterator[None]:
         keeper.pause(domid, deadline)
         try:
             yield
-        except BaseException:
-            with suppress(XenVcpuError):  # what went wrong before says more
-                keeper.unpause(domid)
+        except BaseException as error:
+            _unpause_after(keeper, domid, error)
             raise
         _unpause(keeper, domid)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+def _unpause_after(keeper: Keeper, domid: int, error: BaseException) -> None:
+    """Unpause a domain when something went wrong: that says more, but a domain that stays paused is told with it."""
+    try:
+        keeper.unpause(domid)
+    except XenVcpuError as refusal:
+        if pausing.number_of(refusal) in (errno.EINVAL, errno.ESRCH):
+            return
+        left = _still_paused(domid, refusal)
+        if not isinstance(error, XenVcpuError):
+            failure = ChangeError(f"{left[0]}, after {type(error).__name__}", domid=domid, restored=False)
+            failure.left = left
+            raise failure from error
+        error.restored, error.left = False, (*error.left, *left)
+
+
 def _unpause(keeper: Keeper, domid: int) -> None:
     try:
         keeper.unpause(domid)
-    except HypercallError as error:
-        if error.errno != errno.EINVAL:
+    except NoSuchDomainError:
+        raise
+    except XenVcpuError as refusal:
+        if pausing.number_of(refusal) != errno.EINVAL:
+            refusal.restored, refusal.left = False, (_DONE, *_still_paused(domid, refusal))
             raise
-        raise DomainChangedError(
+        error = DomainChangedError(
             f"domain {domid} was unpaused by somebody else meanwhile: its vcpus may have run on between the read and"
             " the load, and have been set back", domid=domid,
-        ) from error
+        )
+        error.restored, error.left = False, (_DONE,)
+        raise error from refusal
+
+
+_DONE = "all that was asked for is done"
+
+
+def _still_paused(domid: int, refusal: XenVcpuError) -> Tuple[str, ...]:
+    return refusal.left or (f"domain {domid} is still paused: `xl unpause {domid}`",)

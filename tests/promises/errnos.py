@@ -5,7 +5,7 @@ Sources: do_domctl, do_sysctl and do_vcpu_op with what they call (xen/common/dom
 xen/arch/x86/domctl.c, hvm/save.c, hvm/hvm.c), Xen 4.7 to 4.22; privcmd_ioctl_hypercall and privcmd_mmap
 (Linux, drivers/xen/privcmd.c); tools/libs/{ctrl,call,store,toollog}.
 
-    EFAULT      the argument cannot be copied in or out: pages of the caller have moved (Linux without /dev/xen/hypercall)
+    EFAULT      the argument cannot be copied in or out: its pages have moved (Linux without /dev/xen/hypercall)
     ENOMEM      Xen's own buffer, or the library's bounce buffer
     EAGAIN      the same with RLIMIT_MEMLOCK: mmap(MAP_LOCKED)
     EINTR EIO   never seen of privcmd; here since nobody promises that they stay away
@@ -29,7 +29,8 @@ _TABLE = {
     "xc_readconsolering": f"{_SYSCTL} EOPNOTSUPP",
     "xc_domain_getinfolist": _SYSCTL,
     "xc_domain_pause": f"{_DOMCTL} EINVAL EOVERFLOW EBUSY",
-    "xc_domain_unpause": f"{_DOMCTL} EINVAL EBUSY",
+    # Not EINVAL and ESRCH: these are answers, nobody holds a pause any more, or the domain is gone.
+    "xc_domain_unpause": f"{_SYSCTL} EBUSY",
     # ENODATA: a save handler fails (EFAULT up to 4.11); ENOSPC: the buffer is below the worst case.
     "xc_domain_hvm_getcontext": f"{_DOMCTL} EINVAL ENOSPC ENODATA EOPNOTSUPP",
     "xc_domain_hvm_getcontext_partial": f"{_DOMCTL} EINVAL ENOENT ENODATA ENOBUFS",
@@ -54,7 +55,10 @@ ERRNOS: Dict[str, Tuple[int, ...]] = {
 EFFECTIVE = frozenset((
     "xc_domain_pause", "xc_domain_unpause", "xc_domain_hvm_setcontext", "xc_vcpu_setcontext", "xencall3",
 ))
-"""The functions that change something: these can also fail when it has happened."""
+"""The functions that change something."""
+
+LOST = (errno.EFAULT, errno.EINTR, errno.EIO)
+"""With what a call can fail that Xen has done: its answer is not copied out, or the system call is interrupted."""
 
 READING = frozenset(("xc_domain_getinfolist", "xc_domain_hvm_getcontext", "xc_readconsolering"))
 """The functions that have written to the caller's memory when Xen cannot copy the rest of the answer out."""

@@ -172,8 +172,11 @@ class Case:
         return ModelLibraries(host, host.named(self.domain).domid if self.operation.is_inside else 0)
 
     def find(self, host: Host) -> Handle:
-        """The domain, by its name."""
-        return host.domain(SELF if self.operation.is_inside else self.domain)
+        """The domain; by its name, which takes more calls, where finding it is what is done."""
+        if self.operation.is_inside:
+            return host.domain(SELF)
+        is_known = self.operation.act is not None or self.operation.is_change
+        return host.domain(host.libraries.host.named(self.domain).domid if is_known else self.domain)
 
     @cached_property
     def act(self) -> Callable[[Handle], object]:

@@ -3,16 +3,21 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import gc
-from typing import Dict, FrozenSet, List, NamedTuple, Optional, Tuple
+from dataclasses import replace
+from typing import FrozenSet, Iterator, NamedTuple, Optional, Tuple
 
 from promises.injections import Fault
 from promises.operations import Case
 from promises.snapshots import Snapshot, clocks, snapshot
-from promises.verdicts import Ending, Lost, Verdict, judge
+from promises.verdicts import Ending, Lost
 
 from xenvcpu.host import Host
+from xenvcpu.model.clock import Clock
+from xenvcpu.model.domain import Domain
+from xenvcpu.model.hypervisor import Hypervisor
 from xenvcpu.model.libraries import Call, ModelLibraries
 
 
@@ -24,62 +29,45 @@ class Run(NamedTuple):
     calls: Tuple[Call, ...]
 
 
-def run(case: Case, fault: Optional[Fault] = None) -> Run:
-    """Run a program to its end.
-
-    Raises:
-        Lost: It has left something open, or turned back a clock.
-    """
-    world = case.world_before()
-    before = clocks(world)
-    libraries = case.libraries(world)
-    error, calls = _act(case, libraries, fault)
-    if error is not None:
-        # What it holds on to is given back when nobody handles it any more.
-        error.__traceback__ = None
-    if libraries.leaks:
-        gc.collect()
-    if libraries.leaks:
-        raise Lost(f"not given back: {libraries.leaks} after {error!r}")
-    after = clocks(world)
-    if any(after[vcpu] < tsc for vcpu, tsc in before.items() if vcpu in after):
-        raise Lost("a TSC went back")
-    return Run(snapshot(world), error, calls)
+def _clone(domain: Domain) -> Domain:
+    """A domain that can be changed without the other one; its memory is one, and is compared all the same."""
+    vcpus = [replace(vcpu, records=dict(vcpu.records)) for vcpu in domain.vcpus]
+    return replace(domain, vcpus=vcpus, records=dict(domain.records))
 
 
-def _act(
-    case: Case, libraries: ModelLibraries, fault: Optional[Fault]
-) -> Tuple[Optional[BaseException], Tuple[Call, ...]]:
-    is_opening = case.operation.act is None and not case.operation.is_change
-    first = 0
-    try:
-        with Host("model", libraries) as host:
-            if is_opening and fault is not None:
-                fault.arm(libraries)
-            domain = case.find(host)
-            if is_opening:
-                return None, tuple(libraries.calls)
-            first = len(libraries.calls)
-            if fault is not None:
-                fault.arm(libraries)
-            case.act(domain)
-            return None, tuple(libraries.calls[first:])
-    except BaseException as error:
-        return error, tuple(libraries.calls[first:])
+def clone(world: Hypervisor) -> Hypervisor:
+    """A world of its own, like another."""
+    clock = world.clock
+    made = Hypervisor(
+        world.release, map(_clone, world.domains.values()), vendor=world.vendor, xfeature_mask=world.xfeature_mask,
+        features=world.features, clock=Clock(clock.tsc, clock.khz, clock.step),
+    )
+    made.console = copy.deepcopy(world.console)
+    return made
 
 
-@functools.lru_cache(maxsize=None)
-def faultless(case: Case) -> Run:
+@functools.lru_cache(maxsize=8)
+def _world_before(case: Case) -> Hypervisor:
+    return case.world_before()
+
+
+def world_before(case: Case) -> Hypervisor:
+    """The world before the operation; each call makes a new one, all alike."""
+    return clone(_world_before(case))
+
+
+@functools.lru_cache(maxsize=8)
+def before(case: Case) -> Snapshot:
+    """What is in it."""
+    return snapshot(_world_before(case))
+
+
+@functools.lru_cache(maxsize=8)
+def done(case: Case) -> Run:
     """The operation as it goes when nothing is wrong."""
-    found = run(case)
+    found = next(runs(case, [None]))
     assert found.error is None, f"{case}: {found.error!r}"
     return found
-
-
-@functools.lru_cache(maxsize=None)
-def before(case: Case) -> Snapshot:
-    """The world before the operation."""
-    return snapshot(case.world_before())
 
 
 def starting(case: Case) -> FrozenSet[str]:
@@ -87,21 +75,77 @@ def starting(case: Case) -> FrozenSet[str]:
     return frozenset(f"{case.domain}.{vcpuid}" for vcpuid in case.operation.vcpuids)
 
 
-def sweep(case: Case, faults: List[Fault], *, is_exact: bool = True) -> Dict[str, int]:
-    """Run the operation with each fault by itself, and count how it ended.
+def ending(case: Case, found: Run) -> Ending:
+    """How a run of it ended."""
+    return Ending(before(case), done(case).world, found.world, found.error)
+
+
+def require_nothing_open(libraries: ModelLibraries, held: dict[str, int], error: Optional[BaseException]) -> None:
+    """Everything is given back, but what is held on purpose.
 
     Raises:
-        Lost: With some of them it was lost: how many, and the first.
+        Lost: It is not.
     """
-    counts = {verdict.value: 0 for verdict in Verdict}
-    lost: List[str] = []
-    for fault in faults:
-        try:
-            found = run(case, fault)
-            ending = Ending(before(case), faultless(case).world, found.world, found.error)
-            counts[judge(ending, fault.raises, vcpus=starting(case), is_exact=is_exact).value] += 1
-        except Lost as error:
-            lost.append(f"{fault.name}: {error}")
-    if lost:
-        raise Lost(f"{case}: {len(lost)} of {len(faults)} faults, first {lost[0]}")
-    return {"faults": len(faults), **{name: number for name, number in counts.items() if number}, "lost": 0}
+    if error is not None:
+        error.__traceback__ = None  # what its frames hold on to is given back when it is handled
+    if libraries.leaks != held:
+        gc.collect()
+    if libraries.leaks != held:
+        raise Lost(f"not given back: {libraries.leaks}, was {held}; {error!r}")
+
+
+def require_clocks(case: Case, world: Hypervisor) -> None:
+    """No TSC of a vcpu that runs went back.
+
+    Raises:
+        Lost: One did.
+    """
+    after = clocks(world)
+    back = [vcpu for vcpu, tsc in clocks(_world_before(case)).items() if after.get(vcpu, tsc) < tsc]
+    if back:
+        raise Lost(f"the TSC of (domain, vcpu) {back[0]} went back")
+
+
+def opens(case: Case) -> bool:
+    """Whether opening the host and finding the domain is the whole operation."""
+    return case.operation.act is None and not case.operation.is_change
+
+
+def runs(case: Case, faults: "list[Fault] | list[None]") -> Iterator[Run]:
+    """Run the operation with each fault by itself, each time on a world as before.
+
+    One program does it all, from one opened host, as a long-lived one would: a fault must not spoil what comes after.
+    """
+    if opens(case):
+        yield from (_opening(case, fault) for fault in faults)
+        return
+    libraries = case.libraries(world_before(case))
+    with Host("model", libraries) as host:
+        domain = case.find(host)
+        held = libraries.leaks
+        for fault in faults:
+            libraries.host = world_before(case)
+            first, error = len(libraries.calls), None
+            if fault is not None:
+                fault.arm(libraries)
+            try:
+                case.act(domain)
+            except BaseException as raised:
+                error = raised
+            require_nothing_open(libraries, held, error)
+            require_clocks(case, libraries.host)
+            yield Run(snapshot(libraries.host), error, tuple(libraries.calls[first:]))
+    require_nothing_open(libraries, {}, None)
+
+
+def _opening(case: Case, fault: Optional[Fault]) -> Run:
+    libraries, error = case.libraries(world_before(case)), None
+    try:
+        with Host("model", libraries) as host:
+            if fault is not None:
+                fault.arm(libraries)
+            case.find(host)
+    except BaseException as raised:
+        error = raised
+    require_nothing_open(libraries, {}, error)
+    return Run(snapshot(libraries.host), error, tuple(libraries.calls))

@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
+import collections
 import enum
 import re
 from dataclasses import dataclass
-from typing import FrozenSet, Iterator, Optional, Sequence
+from typing import Dict, FrozenSet, Iterator, Optional, Sequence
 
 from promises.snapshots import Snapshot, differing
 
@@ -48,8 +49,8 @@ def _require(is_so: bool, what: str, ending: Ending) -> None:
         error = ending.error
         told = {name: getattr(error, name, None) for name in ("restored", "left", "kept")}
         raise Lost(
-            f"{what}; {type(error).__name__}: {error} {told};"
-            f" not as before: {differing(ending.before, ending.now)}, not as after: {differing(ending.done, ending.now)}"
+            f"{what}; {type(error).__name__}: {error} {told}; not as before: {differing(ending.before, ending.now)},"
+            f" not as after: {differing(ending.done, ending.now)}"
         )
 
 
@@ -65,14 +66,22 @@ def _was_made_fresh(ending: Ending, vcpus: FrozenSet[str]) -> bool:
     return True
 
 
+_DONE = "all that was asked for is done"
+
+
 def _untold(ending: Ending, left: Sequence[str]) -> Iterator[str]:
     """What is not as before, and no line of the error speaks of it."""
     text = "\n".join(left)
-    for path in differing(ending.before, ending.now):
+    for path in differing(ending.done if _DONE in left else ending.before, ending.now):
         vcpu = re.fullmatch(r".*\.(\d+)\.\w+", path)
         word = rf"\bvcpu {vcpu[1]}\b" if vcpu else r"\bpaused\b"
         if not re.search(word, text):
             yield path
+
+
+def _is_unsure(left: Sequence[str]) -> bool:
+    """Whether the error speaks only of what may be."""
+    return bool(left) and all(" may be " in line for line in left)
 
 
 def judge(
@@ -97,7 +106,8 @@ def judge(
         return Verdict.DONE
     is_ours = isinstance(error, XenVcpuError)
     if ending.now == ending.before:
-        _require(not is_ours or restored is not False and not left and not kept, "as before, and said not to be", ending)
+        is_said = is_ours and (restored is False or bool(left) or bool(kept)) and not _is_unsure(left or ())
+        _require(not is_said, "as before, and said not to be", ending)
         return Verdict.RESTORED
     if ending.now == ending.done:
         _require(not is_ours or restored is False, "done, and not said to be", ending)
@@ -105,5 +115,12 @@ def judge(
     if _was_made_fresh(ending, vcpus):
         return Verdict.FRESH
     _require(is_ours and restored is False and bool(left), "neither as before nor as after, and not told", ending)
-    _require(not is_exact or not list(_untold(ending, left or ())), "not all that is left is told", ending)
+    untold = list(_untold(ending, left or ())) if is_exact else []
+    _require(not untold, "not all that is left is told", ending)
     return Verdict.TOLD
+
+
+def tally(verdicts: Sequence[Verdict]) -> Dict[str, int]:
+    """How often each was given, by its words."""
+    found = collections.Counter(verdict.value for verdict in verdicts)
+    return {verdict.value: found[verdict.value] for verdict in Verdict if found[verdict.value]}

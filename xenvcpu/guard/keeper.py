@@ -6,12 +6,12 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import Any, Callable, Dict, Iterator, Optional, Sequence, Tuple
 
-from xenvcpu import keptfile
+from xenvcpu import keptfile, pausing
 from xenvcpu.abi.domain_info import DomainInfo
 from xenvcpu.audit import Audit, no_audit
 from xenvcpu.capture import Capture
 from xenvcpu.deadline import Deadline, Patience
-from xenvcpu.errors import ChangeError, GuardError
+from xenvcpu.errors import GuardError
 from xenvcpu.guard.folders import Folders
 from xenvcpu.guard.journal import Pause
 from xenvcpu.guard.process import GuardLost, GuardProcess
@@ -99,7 +99,7 @@ class GuardedKeeper(Keeper):
             self._let_go(domid)
             self._drop()
         elif guard.journal.pause is Pause.HELD:
-            self._port.unpause(domid)
+            pausing.give_back(self._port, domid, was_paused=guard.journal.was_paused)
             guard.journal.pause = Pause.FREE
         else:
             _raise("xc_domain_unpause", domid, answer)
@@ -116,14 +116,11 @@ class GuardedKeeper(Keeper):
             if not self._port.domain(domid).is_paused:
                 return
             if journal.was_paused:
-                raise ChangeError(
-                    f"the guard died while it {'took' if pause is Pause.TAKING else 'gave back'} its pause of domain"
-                    f" {domid}, which somebody else holds paused too: it may be held once too often; when it shall run"
-                    " and does not, `xl unpause` it once more", domid=domid,
-                )
+                did = "took" if pause is Pause.TAKING else "gave back"
+                raise pausing.once_too_often(domid, f"the guard died while it {did} its pause")
             pause = Pause.HELD
         if pause is Pause.HELD:
-            self._port.unpause(domid)
+            pausing.give_back(self._port, domid, was_paused=journal.was_paused)
 
     def touching(self, capture: Capture) -> None:
         """Leave the capture with the guard."""
@@ -152,6 +149,8 @@ class GuardedKeeper(Keeper):
 
 def _raise(op: str, domid: int, answer: Dict[str, Any]) -> None:
     """Raise what the guard's answer tells of, if anything."""
+    if "unsure" in answer:
+        raise pausing.answer_lost(domid, answer["unsure"])
     if answer.get("errno"):
         raise failure(op, answer["errno"], domid=domid, log=answer.get("log", ""))
     if "message" in answer:

@@ -11,9 +11,10 @@ import time
 from contextlib import suppress
 from typing import Any, Callable, List, Optional, Tuple
 
+from xenvcpu import pausing
 from xenvcpu.audit import Audit, outcome_of
 from xenvcpu.capture import Capture
-from xenvcpu.errors import FormatError, NoSuchDomainError, XenVcpuError
+from xenvcpu.errors import ChangeError, FormatError, NoSuchDomainError, XenVcpuError
 from xenvcpu.guard.journal import Journal, Pause
 from xenvcpu.guard.request import REQUEST_SIZE, Request
 from xenvcpu.keptfile import keep
@@ -104,6 +105,8 @@ class GuardServer:
                 return {"left": self._put_back(port)}
         except NoSuchDomainError as error:
             return {"errno": errno.ESRCH, "message": str(error)}
+        except ChangeError as error:
+            return {"unsure": str(error.__cause__)}
         except XenVcpuError as error:
             number = error.errno if isinstance(error, OSError) else None
             return {"errno": number, "message": str(error), "log": getattr(error, "log", "")}
@@ -111,10 +114,10 @@ class GuardServer:
 
     def _pause(self, port: Dom0Port) -> None:
         domid, _ = self._journal.domain
-        self._journal.was_paused = port.domain(domid).is_paused
+        was_paused = self._journal.was_paused = port.domain(domid).is_paused
         self._journal.pause = Pause.TAKING
         try:
-            port.pause(domid)
+            pausing.take(port, domid, was_paused=was_paused)
         except XenVcpuError:
             self._journal.pause = Pause.FREE
             raise
@@ -124,9 +127,9 @@ class GuardServer:
         domid, _ = self._journal.domain
         self._journal.pause = Pause.GIVING
         try:
-            port.unpause(domid)
+            pausing.give_back(port, domid, was_paused=self._journal.was_paused)
         except XenVcpuError as error:
-            is_not_ours = isinstance(error, NoSuchDomainError) or getattr(error, "errno", None) == errno.EINVAL
+            is_not_ours = isinstance(error, ChangeError) or pausing.number_of(error) in (errno.ESRCH, errno.EINVAL)
             self._journal.pause = Pause.FREE if is_not_ours else Pause.HELD
             raise
         self._journal.pause = Pause.FREE
