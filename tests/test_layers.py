@@ -24,10 +24,10 @@ ALLOWED: Dict[str, Set[str]] = {
     "plan": VALUES | {"newvcpu", "calls"}, "stopplan": VALUES | {"calls"},
     "recoverplan": VALUES | {"calls", "capture", "plan"},
     "putback": VALUES | {"capture", "readback", "ports"}, "keptfile": VALUES | {"capture"}, "audit": set(),
-    "pausing": VALUES | {"ports"},
+    "pausing": VALUES | {"ports"}, "heldsignals": set(),
     "lock": {"deadline", "errors"}, "keeper": VALUES | {"audit", "capture", "deadline", "pausing", "ports"},
     "transaction": VALUES | {
-        "audit", "calls", "capture", "deadline", "keeper", "pausing", "ports", "putback", "readback",
+        "audit", "calls", "capture", "deadline", "heldsignals", "keeper", "pausing", "ports", "putback", "readback",
     },
     "execute": VALUES | {"keeper", "plan", "ports", "transaction"},
     "model": VALUES | CBIND,

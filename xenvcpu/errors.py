@@ -129,7 +129,7 @@ class ChangeError(DomainError):
     """
 
     def __init__(
-        self, message: str, *, domid: int, differences: Sequence[str] = (), restored: Optional[bool] = None
+        self, message: str, *, domid: Optional[int], differences: Sequence[str] = (), restored: Optional[bool] = None
     ) -> None:
         super().__init__(message, domid=domid)
         self.differences = tuple(differences)

@@ -5,17 +5,20 @@ from __future__ import annotations
 
 import errno
 import time
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Iterator, List, Optional, Sequence, Tuple, Type
 
 from xenvcpu import encoding
 from xenvcpu.abi.layout import Image
 from xenvcpu.abi.vcpu_info import Runstate
 from xenvcpu.context.vcpu_context import VcpuContext
 from xenvcpu.errors import (
-    HostError, LastVcpuError, NoSuchVcpuError, RefusedContextError, VcpuOnlineError, XenVcpuError,
+    ChangeError, HostError, LastVcpuError, NoSuchVcpuError, RefusedContextError, StartError, StopError, VcpuOnlineError,
+    XenVcpuError,
 )
 from xenvcpu.execute import StartReport
+from xenvcpu.heldsignals import held_signals
 from xenvcpu.newvcpu import Render
 from xenvcpu.ports.failure import failure
 from xenvcpu.ports.guest import GuestPort, VcpuOp
@@ -28,6 +31,7 @@ from xenvcpu.rules.verdict import Verdict
 from xenvcpu.vcpustate import VcpuState
 
 _DOWN_TIMEOUT = 5.0
+_ATTEMPTS = 3
 
 
 @dataclass(frozen=True)
@@ -55,17 +59,36 @@ class GuestPlan:
         }
 
 
-def _left(initialised: Sequence[int], up: Sequence[int]) -> Tuple[str, ...]:
-    """What a start that failed leaves behind, with what can still be done: nobody inside can make a vcpu fresh."""
-    down = (vcpuid for vcpuid in initialised if vcpuid not in up)
-    return (
-        *(f"vcpu {vcpuid} is up" for vcpuid in up),
-        *(
-            f"vcpu {vcpuid} is initialised and down: `xenvcpu up self {vcpuid}` lets it run, `xenvcpu stop` in dom0"
-            " makes it fresh"
-            for vcpuid in down
-        ),
-    )
+@contextmanager
+def _whole(what: str, failed: Type[ChangeError], left: Callable[[], Tuple[str, ...]]) -> Iterator[None]:
+    """A change that is not interrupted; when it fails, what it leaves is told with its error.
+
+    Args:
+        what: What it is, for people.
+        failed: The error for one that something else than Xen stops.
+        left: Puts back what can be put back, and says what is not as it was.
+    """
+    with held_signals():
+        try:
+            yield
+        except BaseException as error:
+            told = left()
+            if isinstance(error, XenVcpuError):
+                error.restored, error.left = not told, told
+                raise
+            if not told:
+                raise
+            failure = failed(f"{what} was interrupted ({type(error).__name__})", domid=None, restored=False)
+            failure.left = told
+            raise failure from error
+
+
+def _asked(question: Callable[[int], bool], vcpuid: int) -> Optional[bool]:
+    """What Xen answers of a vcpu; None when it does not."""
+    try:
+        return question(vcpuid)
+    except XenVcpuError:
+        return None
 
 
 class GuestDomain:
@@ -162,22 +185,31 @@ class GuestDomain:
         for vcpuid in vcpuids:
             if self._port.is_initialised(vcpuid):
                 raise failure(VcpuOp.VCPUOP_initialise.name, errno.EEXIST, vcpuid=vcpuid)
-        initialised: List[int] = []
-        up: List[int] = []
-        try:
+        tried: List[int] = []
+        with _whole("the start", StartError, lambda: self._left_started(tried)):
             # Up to 4.18 those without a registered vcpu_info are refused: they go first, when nothing is spent yet.
             for vcpuid, image, _ in sorted(plan.contexts, key=lambda each: each[0] < LEGACY_MAX_VCPUS):
+                tried.append(vcpuid)
                 self._port.initialise(vcpuid, image)
-                initialised.append(vcpuid)
             for vcpuid in vcpuids:
                 self._port.up(vcpuid)
-                up.append(vcpuid)
-        except XenVcpuError as error:
-            error.left = _left(initialised, up)
-            error.restored = not error.left
-            raise
         findings = tuple((vcpuid, finding) for vcpuid, _, verdict in plan.contexts for finding in verdict.findings)
         return StartReport(None, tuple(vcpuids), (), None, findings)
+
+    def _left_started(self, vcpuids: Sequence[int]) -> Tuple[str, ...]:
+        """What a start that failed leaves, with what can still be done: nobody inside can make a vcpu fresh."""
+        lines = []
+        for vcpuid in sorted(vcpuids):
+            is_up = _asked(self._port.is_up, vcpuid)
+            if is_up:
+                lines.append(f"vcpu {vcpuid} is up")
+            elif is_up is None or _asked(self._port.is_initialised, vcpuid) is not False:
+                may = "may be" if is_up is None else "is"
+                lines.append(
+                    f"vcpu {vcpuid} {may} initialised and down: `xenvcpu up self {vcpuid}` lets it run,"
+                    " `xenvcpu stop` in dom0 makes it fresh"
+                )
+        return tuple(lines)
 
     def start(
         self, vcpuids: Sequence[int], render: Render, *, features: Features = UNKNOWN, force: bool = False
@@ -196,9 +228,16 @@ class GuestDomain:
         """
         wanted = sorted(set(vcpuids))
         down = tuple(vcpuid for vcpuid in wanted if not self._port.is_up(vcpuid))
-        for vcpuid in down:
-            self._port.up(vcpuid)
+        with _whole("letting vcpus run", ChangeError, lambda: self._left_up(down)):
+            for vcpuid in down:
+                self._port.up(vcpuid)
         return down
+
+    def _left_up(self, vcpuids: Sequence[int]) -> Tuple[str, ...]:
+        """Those that run by now: they are not stopped again, for they have run."""
+        words = {True: "is", None: "may be"}
+        found = ((vcpuid, _asked(self._port.is_up, vcpuid)) for vcpuid in vcpuids)
+        return tuple(f"vcpu {vcpuid} {words[is_up]} up" for vcpuid, is_up in found if is_up in words)
 
     def stop(self, vcpuids: Sequence[int], *, force: bool = False) -> Tuple[int, ...]:
         """Make vcpus down (VCPUOP_down). They stay initialised: only dom0 or INIT makes them fresh.
@@ -208,17 +247,30 @@ class GuestDomain:
 
         Raises:
             LastVcpuError: The last one would go down, which powers the domain off; `force` allows that.
+            HypercallError: Xen refused; those that were taken run on, but for those in `left`.
         """
         wanted = set(vcpuids)
         up = {vcpuid for vcpuid, is_up in self._scan() if is_up}
         if up and not up - wanted and not force:
             raise LastVcpuError("the last vcpu that goes down powers the domain off; use --force for that")
-        for vcpuid in sorted(wanted):
-            self._port.down(vcpuid)
-        self._wait_offline(wanted & up)
-        return tuple(sorted(wanted & up))
+        taken = sorted(wanted & up)
+        with _whole("the stop", StopError, lambda: self._left_down(taken)):
+            for vcpuid in sorted(wanted):
+                self._port.down(vcpuid)
+            self._wait_offline(taken)
+        return tuple(taken)
 
-    def _wait_offline(self, vcpuids: Sequence[int] | set[int]) -> None:
+    def _left_down(self, vcpuids: Sequence[int]) -> Tuple[str, ...]:
+        """Let those run on that were taken, for nothing of them is lost; those with which that fails."""
+        left = list(vcpuids)
+        for _ in range(_ATTEMPTS):
+            for vcpuid in tuple(left):
+                with suppress(XenVcpuError):
+                    self._port.up(vcpuid)
+                    left.remove(vcpuid)
+        return tuple(f"vcpu {vcpuid} may be down: `xenvcpu up self {vcpuid}` lets it run on" for vcpuid in left)
+
+    def _wait_offline(self, vcpuids: Sequence[int]) -> None:
         """VCPUOP_down does not wait (trap 34): a vcpu may still run for a moment."""
         deadline = time.monotonic() + _DOWN_TIMEOUT
         for vcpuid in vcpuids:

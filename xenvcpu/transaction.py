@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import signal
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -18,17 +17,12 @@ from xenvcpu.calls import Calls
 from xenvcpu.capture import Capture
 from xenvcpu.deadline import Deadline
 from xenvcpu.errors import ChangeError, DomainChangedError, DomainError, NoSuchDomainError, XenVcpuError
+from xenvcpu.heldsignals import held_signals
 from xenvcpu.keeper import Keeper
 from xenvcpu.ports.dom0 import Dom0Port
 from xenvcpu.putback import CRASHED, put_back
 from xenvcpu.readback import differences
 from xenvcpu.savedstate import TSC_SIZE, SavedState, with_tsc
-
-_WAITING = frozenset((
-    signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGTSTP, signal.SIGALRM,
-))
-"""Signals that end or stop a process; they wait for the end of a pause."""
-
 
 class Change(Protocol):
     """A change of one domain: a pure value, that says what to do once the domain has been read."""
@@ -220,11 +214,9 @@ class _Transaction:
 def _paused(keeper: Keeper, domid: int, deadline: Deadline) -> Iterator[None]:
     """Hold one pause on a domain; it is given back however the block ends.
 
-    A signal in between would leave half of the vcpus down: it is delivered to this thread when the pause is over.
+    A signal in between would leave half of the vcpus down: it waits until the pause is over.
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
-    try:
-        signal.pthread_sigmask(signal.SIG_BLOCK, _WAITING)
+    with held_signals():
         keeper.pause(domid, deadline)
         try:
             yield
@@ -232,8 +224,6 @@ def _paused(keeper: Keeper, domid: int, deadline: Deadline) -> Iterator[None]:
             _unpause_after(keeper, domid, error)
             raise
         _unpause(keeper, domid)
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _unpause_after(keeper: Keeper, domid: int, error: BaseException) -> None:

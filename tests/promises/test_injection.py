@@ -8,7 +8,7 @@ from typing import Dict, List
 import pytest
 from promises.conftest import Count
 from promises.injections import Fault, single
-from promises.operations import CHANGES, EVERYWHERE, LOOKS, ONCE, Case, cases
+from promises.operations import CHANGES, EVERYWHERE, INSIDE, LOOKS, ONCE, Case, cases
 from promises.programs import done, ending, runs, starting
 from promises.verdicts import Lost, Verdict, judge, tally
 
@@ -30,6 +30,11 @@ def sweep(case: Case, faults: List[Fault]) -> Dict[str, int]:
 
 @pytest.mark.parametrize("case", cases(LOOKS, ONCE), ids=str)
 def test_who_only_looks_changes_nothing_whatever_fails(case: Case, count: Count) -> None:
+    count("faults", sweep(case, list(single(done(case).calls))))
+
+
+@pytest.mark.parametrize("case", cases(INSIDE, ONCE), ids=str)
+def test_inside_the_guest_the_error_names_what_cannot_be_undone(case: Case, count: Count) -> None:
     count("faults", sweep(case, list(single(done(case).calls))))
 
 

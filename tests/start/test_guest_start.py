@@ -12,7 +12,7 @@ from xenvcpu.context.presets import PRESETS, flat32, long64
 from xenvcpu.context.vcpu_context import VcpuContext
 from xenvcpu.errors import (
     AlreadyInitialisedError, ContextError, HostError, HypercallError, LastVcpuError, NoSuchVcpuError,
-    RefusedContextError, RestrictedError, VcpuOnlineError,
+    RefusedContextError, RestrictedError, StartError, VcpuOnlineError,
 )
 from xenvcpu.guestdomain import GuestDomain
 from xenvcpu.host import Host
@@ -128,6 +128,24 @@ def test_stop_leaves_a_vcpu_initialised_so_that_a_start_is_explained(own: GuestD
     with pytest.raises(AlreadyInitialisedError, match="initialised already") as caught:
         own.start([1], context)
     assert isinstance(caught.value, FileExistsError) and caught.value.errno == errno.EEXIST
+
+
+def test_a_stop_that_fails_lets_those_run_on_that_it_had_stopped(own: GuestDomain, libraries: ModelLibraries) -> None:
+    own.start([1, 2], context)
+    scan = len(libraries.host.named("web").vcpus) + 1
+    libraries.fail("xencall3", errno.ENOMEM, after=scan + 1)
+    with pytest.raises(HypercallError) as caught:
+        own.stop([1, 2])
+    assert (caught.value.op, caught.value.restored, caught.value.left) == ("VCPUOP_down", True, ())
+    assert [vcpu.is_down for vcpu in libraries.host.named("web").vcpus] == [False, False, False, True]
+
+
+def test_a_start_inside_that_is_interrupted_tells_what_it_left(own: GuestDomain, libraries: ModelLibraries) -> None:
+    plan = own.plan([1, 2], context)
+    libraries.fail("xencall3", KeyboardInterrupt(), after=3)
+    with pytest.raises(StartError, match="the start was interrupted") as caught:
+        own.execute(plan)
+    assert caught.value.left[0].startswith("vcpu 1 is initialised and down: `xenvcpu up self 1`")
 
 
 def test_the_last_vcpu_is_not_stopped_unless_forced(own: GuestDomain, libraries: ModelLibraries) -> None:
