@@ -28,6 +28,7 @@ COMMANDS = {
     "decode": "The bytes of a C struct as a context file.",
     "doctor": "What this machine can do, what is missing, how to get it.",
     "model": "Worlds of the model, kept in a file.",
+    "metrics": "Domains and vcpus for Prometheus.",
     "completion": "Completion for a shell.",
 }
 """The commands, in the order of `--help`; each stands in `xenvcpu.cli.commands` under its name."""
