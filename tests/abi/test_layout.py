@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -56,6 +58,13 @@ def test_an_unknown_name_is_refused_by_name() -> None:
 def test_more_uncovered_bytes_than_the_struct_has_are_refused() -> None:
     with pytest.raises(ContextError, match="9 bytes that no field covers, got 10"):
         GAPPED.image(rest=bytes(10))
+
+
+@pytest.mark.parametrize("size", [0, 8, 10])
+def test_an_image_whose_uncovered_bytes_are_not_all_there_is_not_packed(size: int) -> None:
+    """It once made a struct of another length."""
+    with pytest.raises(ContextError, match=f"9 bytes that no field covers, got {size}"):
+        replace(GAPPED.image(), rest=bytes(size)).pack()
 
 
 def test_replacing_a_value_leaves_the_first_image_as_it_was() -> None:

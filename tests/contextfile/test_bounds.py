@@ -38,6 +38,8 @@ HOSTILE: dict[str, tuple[Callable[[], str], str]] = {
     "a long blank key among blanks": (
         lambda: '"' + " " * 400 * KIB + '" = 1\n' + " " * 400 * KIB + "\n", "a key of 409600 characters",
     ),
+    "an empty key among blanks": (lambda: '"" = 1\n' + " " * 400 * KIB + "\n", "<text>: : no such key"),
+    "a blank key among blanks": (lambda: '" " = 1\n' + " " * 400 * KIB + "\n", "<text>:  : no such key"),
     "a long value where a word belongs": (lambda: f'mode = "{"m" * 500 * KIB}"', "<text>:1: mode: .*is not known"),
     "a long number of an MSR": (lambda: f'{{"msrs": {{"{"1" * 500 * KIB}": 1}}}}', "a key of 512000"),
     "a long key that stands twice": (lambda: "{" + 2 * f'"{"k" * 200 * KIB}": 1,' + "}", "not JSON|stands twice"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from tests.fuzz import decoders, texts
+from tests.fuzz import decoders, edits, texts
 from tests.fuzz.target import Target
 from xenvcpu.abi import cpu_msr, xsave
 from xenvcpu.errors import ContextError, ContextFileError, FormatError
@@ -50,6 +50,9 @@ TARGETS = (
         "stream_file", texts.run_stream_file, (ContextFileError, FormatError), texts.stream_files, _STREAM, texts.WORDS
     ),
     Target("world_file", texts.run_world_file, (WorldFileError,), texts.world_files, 1 << 15, texts.WORDS),
+    Target("world_edits", edits.run_world_edits, (WorldFileError,), edits.edits, 64),
+    Target("context_edits", edits.run_context_edits, (ContextFileError,), edits.edits, 64),
+    Target("record_edits", edits.run_record_edits, (ContextFileError, FormatError), edits.edits, 64),
     Target("terminal", texts.run_terminal, (), texts.names, 512),
     Target("release", texts.run_release, _CONTEXT, texts.releases, 64),
 )

@@ -35,7 +35,8 @@ def _text(data: bytes) -> str:
     return data.decode("utf-8", "surrogateescape")
 
 
-def _render(template: ContextTemplate) -> None:
+def render(template: ContextTemplate) -> None:
+    """What a template gives, printed as a file, gives the same."""
     for vcpuid in VCPUIDS:
         value = template.render(vcpuid)
         if isinstance(value, Image):
@@ -58,12 +59,12 @@ def run_expression(data: bytes) -> None:
 
 def run_context_toml(data: bytes) -> None:
     """A context file in TOML: what it gives, printed, gives the same."""
-    _render(loads(_text(data)))
+    render(loads(_text(data)))
 
 
 def run_context_json(data: bytes) -> None:
     """The same in JSON."""
-    _render(loads(_text(data), name="context.json"))
+    render(loads(_text(data), name="context.json"))
 
 
 def run_stream_file(data: bytes) -> None:

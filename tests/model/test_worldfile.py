@@ -225,6 +225,33 @@ def test_a_packed_value_that_unpacks_to_too_much_or_is_cut_is_a_damaged_world(pa
         worldfile.from_json(found)
 
 
+def test_packed_values_that_unpack_to_too_much_together_are_a_damaged_world(path: str) -> None:
+    packed = base64.b64encode(zlib.compress(bytes(1 << 24))).decode()
+    found = json.loads(Path(path).read_text())
+    found["domains"][1]["memory"] = {hex(4096 * n): packed for n in range(4)}
+    for vcpu in found["domains"][1]["vcpus"]:
+        vcpu["xsave"] = packed
+    found["domains"][1]["vcpus"] *= 4
+    with pytest.raises(WorldFileError, match="damaged.*in all"):
+        worldfile.from_json(found)
+
+
+@pytest.mark.parametrize(("key", "size"), [("fpu_regs", 0), ("fpu_regs", 100), ("fpu_regs", 513), ("xsave", 100)])
+def test_registers_of_another_length_are_a_damaged_world(path: str, key: str, size: int) -> None:
+    found = json.loads(Path(path).read_text())
+    found["domains"][1]["vcpus"][0][key] = base64.b64encode(zlib.compress(bytes(size))).decode()
+    with pytest.raises(WorldFileError, match=f"damaged.* got {size}"):
+        worldfile.from_json(found)
+
+
+def test_what_is_wrong_with_a_world_is_said_in_short(path: str) -> None:
+    found = json.loads(Path(path).read_text())
+    found["domains"][1]["name"] = ["x" * 100_000]
+    with pytest.raises(WorldFileError, match="name is") as caught:
+        worldfile.from_json(found)
+    assert len(str(caught.value)) < 1000
+
+
 def test_a_device_or_a_pipe_is_no_world_and_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for name in ("/dev/zero", str(tmp_path / "pipe")):

@@ -98,7 +98,16 @@ class Layout:
             )
 
     def pack(self, image: Image) -> bytes:
-        """Write an image of this layout as `size` bytes."""
+        """Write an image of this layout as `size` bytes.
+
+        Raises:
+            ContextError: Its `rest` is not as long as what no field covers.
+        """
+        if len(image.rest) != self.rest_size:
+            raise ContextError(
+                f"{self.name} has {self.rest_size} bytes that no field covers, got {len(image.rest)}",
+                value=len(image.rest), rule="range",
+            )
         data = bytearray(self._struct.pack(*image.values.values()))
         position = 0
         for start, stop in self._gaps:
@@ -125,7 +134,11 @@ class Image:
         return self.values[name]
 
     def pack(self) -> bytes:
-        """The struct as bytes."""
+        """The struct as bytes.
+
+        Raises:
+            ContextError: `rest` is not as long as what no field covers.
+        """
         return self.layout.pack(self)
 
     def with_values(self, **values: int) -> Image:

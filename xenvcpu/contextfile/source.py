@@ -44,6 +44,8 @@ class Source:
         if key in self.overridden:
             return OVERRIDE
         for name in (key.rpartition(".")[2], key.partition(".")[0]):
+            if not name or name != name.strip():
+                continue  # among blanks it could stand in many places, and trying them all takes long
             match = re.search(rf'^[ \t{{,]*"?{re.escape(name)}"?[ \t]*[=:]', self.text, re.MULTILINE)
             if match is not None:
                 return f"{self.name}:{self.text.count(chr(10), 0, match.end()) + 1}"

@@ -16,7 +16,7 @@ import zlib
 from dataclasses import replace
 from typing import Any, Dict, Mapping, Sequence, Tuple
 
-from xenvcpu.abi import cpu_record, save_stream
+from xenvcpu.abi import cpu_record, save_stream, xsave
 from xenvcpu.abi.save_stream import Record
 from xenvcpu.errors import ContextError, FormatError, XenVcpuError
 from xenvcpu.model import worlds
@@ -31,6 +31,7 @@ from xenvcpu.rules.features import Features
 from xenvcpu.rules.release import Release
 
 SCHEMA = 1
+_MESSAGE_MAX = 200
 
 _Types = Mapping[str, Tuple[type, ...]]
 _FLAG, _NUMBER, _MAYBE = (bool,), (int,), (int, type(None))
@@ -56,8 +57,14 @@ _MOST = {"domid": 0x7FF0 - 1, "pause_count": 255, "maxphysaddr": 52, "khz": 1 <<
 _MOST_NUMBER = (1 << 64) - 1
 _MOST_PAGES = 1 << 22
 _MOST_VCPUS = 8192
-_MOST_BYTES = 1 << 24
-"""What one packed value can hold, unpacked."""
+_MOST_BYTES, _MOST_BYTES_IN_ALL = 1 << 24, 1 << 28
+"""What one packed value, and all those of a file, can hold unpacked."""
+
+
+_DAMAGES = (
+    KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError, zlib.error, XenVcpuError,
+    OSError, MemoryError,  # a guest with more memory than this machine can give
+)
 
 
 class WorldFileError(FormatError):
@@ -68,12 +75,26 @@ def _packed(data: bytes) -> str:
     return base64.b64encode(zlib.compress(data, 1)).decode("ascii")
 
 
-def _unpacked(text: str) -> bytes:
-    unpacker = zlib.decompressobj()
-    data = unpacker.decompress(base64.b64decode(text, validate=True), _MOST_BYTES)
-    if not unpacker.eof:
-        raise ValueError(f"a packed value ends too early, or is of more than {_MOST_BYTES} bytes")
-    return data
+class _Unpacking:
+    """Takes the packed values of one file apart. Each might be small, and hold a thousand times as much."""
+
+    def __init__(self) -> None:
+        self._left = _MOST_BYTES_IN_ALL
+
+    def __call__(self, text: str) -> bytes:
+        """The bytes of one value.
+
+        Raises:
+            ValueError: It ends too early, or the file holds too much.
+        """
+        unpacker = zlib.decompressobj()
+        data = unpacker.decompress(base64.b64decode(text, validate=True), _MOST_BYTES)
+        if not unpacker.eof:
+            raise ValueError(f"a packed value ends too early, or is of more than {_MOST_BYTES} bytes")
+        self._left -= len(data)
+        if self._left < 0:
+            raise ValueError(f"the packed values are of more than {_MOST_BYTES_IN_ALL} bytes in all")
+        return data
 
 
 def _values(of: object, types: _Types) -> Dict[str, Any]:
@@ -119,12 +140,12 @@ def _split(data: bytes) -> Tuple[Record, ...]:
     return save_stream.split(data + save_stream.join((save_stream.END,))).records[:-1]
 
 
-def _vcpu_from_json(vcpuid: int, found: Dict[str, Any]) -> Vcpu:
+def _vcpu_from_json(vcpuid: int, found: Dict[str, Any], unpacked: _Unpacking) -> Vcpu:
     vcpu = Vcpu(vcpuid, **_checked(found, _VCPU))
     image = cpu_record.LAYOUT.image({name: int(text, 16) for name, text in found["cpu"].items()})
-    vcpu.image = replace(image, rest=_unpacked(found["fpu_regs"])) if "fpu_regs" in found else image
-    vcpu.xsave = _unpacked(found["xsave"]) if "xsave" in found else None
-    vcpu.records = {record.typecode: record.payload for record in _split(_unpacked(found["records"]))}
+    vcpu.image = replace(image, rest=unpacked(found["fpu_regs"])) if "fpu_regs" in found else image
+    vcpu.xsave = xsave.decode(unpacked(found["xsave"])).pack() if "xsave" in found else None
+    vcpu.records = {record.typecode: record.payload for record in _split(unpacked(found["records"]))}
     vcpu.entered = vcpu.state if _checked(found, _ENTERED)["has_entered"] else None
     return vcpu
 
@@ -141,19 +162,19 @@ def _domain_to_json(domain: Domain) -> Dict[str, Any]:
     }
 
 
-def _domain_from_json(found: Dict[str, Any]) -> Domain:
+def _domain_from_json(found: Dict[str, Any], unpacked: _Unpacking) -> Domain:
     pages, vcpus = _checked(found, _PAGES)["pages"], found["vcpus"]
     _require("pages", pages, _MOST_PAGES)
     _require("number of vcpus", len(vcpus), _MOST_VCPUS)
     memory = Memory(pages)
     for frame, page in found["memory"].items():
-        memory.write(int(frame, 16) * PAGE, _unpacked(page))
-    records = {(record.typecode, record.instance): record.payload for record in _split(_unpacked(found["records"]))}
+        memory.write(int(frame, 16) * PAGE, unpacked(page))
+    records = {(record.typecode, record.instance): record.payload for record in _split(unpacked(found["records"]))}
     return Domain(
         **_checked(found, _DOMAIN), kind=Kind(found["kind"]), handle=uuid.UUID(found["handle"]),
         records=records, memory=memory,
         features=Features(**_checked(found["features"], _FEATURES)),
-        vcpus=[_vcpu_from_json(vcpuid, each) for vcpuid, each in enumerate(vcpus)],
+        vcpus=[_vcpu_from_json(vcpuid, each, unpacked) for vcpuid, each in enumerate(vcpus)],
     )
 
 
@@ -172,7 +193,8 @@ def _from_json(found: Dict[str, Any]) -> Hypervisor:
     _checked(found, _HOST)
     if found["vendor"] not in _VENDORS:
         raise ValueError(f"vendor is {found['vendor']!r}, not one of {', '.join(_VENDORS)}")
-    domains = [_domain_from_json(each) for each in found["domains"]]
+    unpacked = _Unpacking()
+    domains = [_domain_from_json(each, unpacked) for each in found["domains"]]
     if len({domain.domid for domain in domains}) < len(domains):
         raise ValueError("two domains have one domid")
     _require("khz", found["clock"]["khz"], _MOST["khz"], 1)
@@ -185,6 +207,11 @@ def _from_json(found: Dict[str, Any]) -> Hypervisor:
     return host
 
 
+def _cut(message: str) -> str:
+    """The beginning of a message: a value in it may be all of the file."""
+    return message if len(message) <= _MESSAGE_MAX else f"{message[:_MESSAGE_MAX]}..."
+
+
 def from_json(found: Any, path: str = "") -> Hypervisor:
     """The host that JSON values hold.
 
@@ -193,11 +220,11 @@ def from_json(found: Any, path: str = "") -> Hypervisor:
     """
     if not isinstance(found, dict) or found.get("schema") != SCHEMA:
         schema = found.get("schema") if isinstance(found, dict) else None
-        raise WorldFileError(f"{path}: not a world of schema {SCHEMA} (schema: {schema!r})")
+        raise WorldFileError(f"{path}: not a world of schema {SCHEMA} (schema: {_cut(repr(schema))})")
     try:
         return _from_json(found)
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError, zlib.error, XenVcpuError) as error:
-        raise WorldFileError(f"{path}: a damaged world: {type(error).__name__}: {error}") from error
+    except _DAMAGES as error:
+        raise WorldFileError(f"{path}: a damaged world: {type(error).__name__}: {_cut(str(error))}") from error
 
 
 def to_bytes(host: Hypervisor) -> bytes:
