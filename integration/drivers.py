@@ -14,11 +14,13 @@ from typing import Callable, Sequence
 from integration import forkedguard
 from integration.forked import Task, tell
 from integration.guest import layout
-from xenvcpu.api import PRESETS, Host, VcpuContext, open_host
+from xenvcpu.api import PRESETS, Dom0Domain, Host, VcpuContext, open_host
 from xenvcpu.errors import XenVcpuError
 
 INTERRUPTS_ON = 0x202
-STARTED, STOPPED, REFUSED = "started", "stopped", "refused"
+#: Between the look-up of a domain and its change something may happen to it for up to so many seconds.
+SPREAD = 0.02
+STARTED, STOPPED, LISTED, SHOWN, REFUSED = "started", "stopped", "listed", "shown", "refused"
 
 
 def parked(vcpuid: int) -> VcpuContext:
@@ -61,12 +63,13 @@ def cycles(which: str, vcpuids: Sequence[int], is_quick: bool = False) -> Task:
 def contest(which: str, vcpuids: Sequence[int], seed: int, is_over: Callable[[], bool]) -> Task:
     """Looks the domain up, starts and stops vcpus until it is over, and tells of each outcome.
 
-    An error that is none of the package's own ends it with a traceback.
+    An error that is none of the package's own ends it with a traceback. Its guard is forked.
     """
 
     def run() -> None:
         dice = random.Random(seed)
         with open_host("dom0") as host:
+            forkedguard.give(host)
             while not is_over():
                 _outcome(host, STARTED, which, vcpuids, dice)
                 _outcome(host, STOPPED, which, vcpuids, dice)
@@ -74,10 +77,37 @@ def contest(which: str, vcpuids: Sequence[int], seed: int, is_over: Callable[[],
     return run
 
 
+def readings(which: str, vcpuids: Sequence[int], is_over: Callable[[], bool]) -> Task:
+    """Lists the domain's vcpus and reads the registers of each of some, until it is over; tells what was to be had."""
+
+    def run() -> None:
+        with open_host("dom0") as host:
+            domain = host.domain(which)
+            assert isinstance(domain, Dom0Domain)
+            while not is_over():
+                states = domain.vcpus()
+                assert [state.vcpuid for state in states] == [0, *vcpuids] and states[0].is_online
+                tell(outcome=LISTED)
+                for vcpuid in vcpuids:
+                    _reading(domain, vcpuid)
+
+    return run
+
+
+def _reading(domain: Dom0Domain, vcpuid: int) -> None:
+    try:
+        record = domain.record(vcpuid)
+    except XenVcpuError as error:
+        tell(outcome=REFUSED, error=type(error).__name__, text=str(error))
+    else:
+        assert record["rdi"] == parked(vcpuid).rdi
+        tell(outcome=SHOWN)
+
+
 def _outcome(host: Host, verb: str, which: str, vcpuids: Sequence[int], dice: random.Random) -> None:
     try:
         domain = host.domain(which)
-        time.sleep(dice.random() * 0.02)
+        time.sleep(dice.random() * SPREAD)
         if verb == STARTED:
             domain.start(vcpuids, parked)
         else:
