@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import json
+import struct
 from typing import Iterable, Tuple
 
+from integration.lab import elf
 from xenvcpu.abi import cpu_msr, cpu_record, domain_info, guest_context, mtrr, save_stream, vcpu_info, xsave
 from xenvcpu.abi.save_stream import END, Record, Typecode
 from xenvcpu.cli.judging import Question, as_dict, verdicts
@@ -99,6 +101,11 @@ def run_information(data: bytes) -> None:
     assert guest_context.decode(context).pack() == context
 
 
+def run_elf(data: bytes) -> None:
+    """The libraries that an ELF file asks for are names of files in a folder."""
+    assert not any("/" in name or name in ("", ".", "..") for name in elf.needed(data))
+
+
 def run_model_load(data: bytes) -> None:
     """The model answers any stream with an errno, and what it then saves is a whole stream."""
     release, data = _release(data)
@@ -146,6 +153,16 @@ def structs(name: str) -> Iterable[bytes]:
             yield mode.to_bytes(4, "little") + bytes(n % 251 for n in range(size - 4))
     if name == "cpu_record":
         yield cpu_record.LAYOUT.image({"pending_event": 0x80000B0E, "dr7": 0x400}).pack()
+
+
+def elves() -> Iterable[bytes]:
+    """A file with two names, and one that is cut off."""
+    start = b"\x7fELF\x02" + bytes(27) + struct.pack("<Q", 64) + bytes(16) + struct.pack("<H", 2) + bytes(6)
+    load = struct.pack("<IIQQQQQQ", 1, 0, 0, 0, 0, 0x300, 0, 0)
+    dynamic = struct.pack("<IIQQQQQQ", 2, 0, 0xB0, 0xB0, 0, 0x40, 0, 0)
+    section = struct.pack("<8Q", 5, 0xF0, 1, 1, 1, 11, 0, 0)
+    whole = start + load + dynamic + section + b"\0libm.so.6\0libc.so.6\0"
+    return whole, whole[:0xC0]
 
 
 def infos() -> Iterable[bytes]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from integration.lab.elf import ElfError
 from tests.fuzz import decoders, edits, texts
 from tests.fuzz.target import Target
 from xenvcpu.abi import cpu_msr, xsave
@@ -38,6 +39,7 @@ TARGETS = (
         has_offset=True,
     ),
     Target("information", decoders.run_information, _FORMAT, decoders.infos, 5200, has_offset=True),
+    Target("elf", decoders.run_elf, (ElfError,), decoders.elves, 512),
     Target("model_load", decoders.run_model_load, (), decoders.saves_by_release, _STREAM),
     Target("expression", texts.run_expression, _CONTEXT, texts.expressions, 256, texts.WORDS),
     Target(
