@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`run` calls the command line in a process of its own; `world` is a model of Xen in a file."""
+"""`run` calls the command line in this process, `call` any command; `world` is a model of Xen in a file."""
 
 from __future__ import annotations
 
@@ -31,6 +31,18 @@ class Ran(NamedTuple):
 Run = Callable[..., Ran]
 
 
+@pytest.fixture(name="environment")
+def environment_of_child() -> Callable[..., Mapping[str, str]]:
+    """The environment of a child that finds the same xenvcpu: `environment({"MORE": "1"})`."""
+    return environment
+
+
+@pytest.fixture(name="call")
+def call_of_child() -> Run:
+    """Run a command in a process of its own."""
+    return call
+
+
 def environment(more: Optional[Mapping[str, str]] = None) -> Mapping[str, str]:
     """The environment of a child that finds the same xenvcpu as this process."""
     return {**os.environ, "PYTHONPATH": os.pathsep.join([*filter(None, sys.path), ROOT]), **(more or {})}
@@ -45,11 +57,27 @@ def call(*command: object, env: Optional[Mapping[str, str]] = None, stdin: str =
     return Ran(done.returncode, done.stdout, done.stderr)
 
 
+def run_command(*arguments: object, env: Optional[Mapping[str, str]] = None, stdin: str = "") -> Ran:
+    """Run one command line of ours; an exception that is no exit of the command is raised here."""
+    from click.testing import CliRunner
+
+    from xenvcpu.cli.root import root
+
+    try:
+        runner = CliRunner(mix_stderr=False)  # type: ignore[call-arg]  # click before 8.2 mixes them otherwise
+    except TypeError:
+        runner = CliRunner()
+    done = runner.invoke(root, [str(part) for part in arguments], input=stdin, env=env, prog_name="xenvcpu")
+    if done.exception is not None and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    return Ran(done.exit_code, done.stdout, done.stderr)
+
+
 @pytest.fixture
 def run() -> Run:
     """Call the command line: `run("preset", "flat32").out`."""
     pytest.importorskip("click")
-    return lambda *arguments, **more: call(sys.executable, "-m", "xenvcpu", *arguments, **more)
+    return run_command
 
 
 @pytest.fixture

@@ -26,8 +26,10 @@ COMMANDS = {
     "preset": "The built-in contexts; one of them as a context file.",
     "encode": "A context file as the bytes of a C struct.",
     "decode": "The bytes of a C struct as a context file.",
+    "libvirt": "Declared vcpus of the domains that libvirt runs.",
     "doctor": "What this machine can do, what is missing, how to get it.",
     "model": "Worlds of the model, kept in a file.",
+    "xl": "Domains by xl, with their secondary vcpus.",
     "metrics": "Domains and vcpus for Prometheus.",
     "completion": "Completion for a shell.",
 }
