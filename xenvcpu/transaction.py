@@ -24,6 +24,10 @@ from xenvcpu.putback import CRASHED, put_back
 from xenvcpu.readback import differences
 from xenvcpu.savedstate import TSC_SIZE, SavedState, with_tsc
 
+_CONSOLE_LINES, _CONSOLE_WIDTH = 100, 1000
+"""The most that is told of what Xen printed: guests print there too."""
+
+
 class Change(Protocol):
     """A change of one domain: a pure value, that says what to do once the domain has been read."""
 
@@ -85,7 +89,8 @@ def _explain(port: Dom0Port, error: BaseException) -> None:
     """Add what Xen printed meanwhile; that it cannot be read must not hide the error that it explains."""
     if isinstance(error, XenVcpuError):
         with suppress(XenVcpuError):
-            error.console = tuple(port.console().splitlines())
+            lines = port.console().splitlines()[-_CONSOLE_LINES:]
+            error.console = tuple(line[:_CONSOLE_WIDTH] for line in lines)
 
 
 class _Transaction:

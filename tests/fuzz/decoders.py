@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import struct
+from contextlib import suppress
 from typing import Iterable, Tuple
 
 from integration.lab import elf
@@ -53,12 +54,10 @@ def _run_struct(name: str, data: bytes) -> None:
     assert from_mapping(as_mapping(image)).render(0) == image
     release = KNOWN[data[0] % len(KNOWN)]
     json.dumps(as_dict(verdicts(image, Question(None, (release,), Features(), 1))[1]))
-    try:
-        context = as_context(image)
-    except ContextError:
-        return
-    record = to_cpu_record(context, release)
-    assert record.pack() == to_cpu_record(as_context(record), release).pack()
+    # LMA without paging is gone in the record, which then is a 32B one: what a context has may not fit it.
+    with suppress(ContextError):
+        record = to_cpu_record(as_context(image), release)
+        assert record.pack() == to_cpu_record(as_context(record), release).pack()
 
 
 def run_cpu_record(data: bytes) -> None:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING, Any, Optional, Tuple
+from typing import TYPE_CHECKING, Any, List, Optional, Tuple
 
 from xenvcpu.abi import domain_info, guest_context, vcpu_info
 from xenvcpu.abi.domain_info import DomainInfo
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from xenvcpu.libraries import Libraries
 
 _CONSOLE_SIZE = 1 << 14
+_CONSOLE_READS = 1 << 10
 _LIST_CHUNK = 256
 _LARGEST_INFO = 256
 """Room for one `xc_domaininfo_t` of whichever release the library was built for, or of one to come."""
@@ -157,12 +158,13 @@ class Dom0Port(LibraryHandle):
     def console(self) -> str:
         """What Xen printed on its console since the last call (or since it booted).
 
-        As many C calls as it takes: on a large host the console keeps more than one buffer holds.
+        As many C calls as it takes, up to a bound: on a large host the console keeps more than one buffer holds,
+        and a guest may print without end.
         """
         text = self._ffi.new("char[]", _CONSOLE_SIZE)
         length = self._ffi.new("unsigned int *", _CONSOLE_SIZE)
-        parts = []
-        while length[0] == _CONSOLE_SIZE:
+        parts: List[bytes] = []
+        while length[0] == _CONSOLE_SIZE and len(parts) < _CONSOLE_READS:
             self._checked(
                 "xc_readconsolering", self._lib.xc_readconsolering(self._xch, text, length, 0, 1, self._console_index)
             )
