@@ -83,7 +83,7 @@ def test_a_vcpu_that_the_domain_lacks_is_named() -> None:
         ({"settings": ["eip=1"]}, "settings: .* is not a table"),
         ({"settings": {"eip": 1.5}}, "settings.eip: 1.5 is not a number"),
         ({"settings": {"eip": True}}, "settings.eip: True is not a number"),
-        ({"settings": {"rip": "1"}}, "rip"),
+        ({"settings": {"rip": "1"}}, "^web.json: settings.rip: no such key"),
         ({"context": 7}, "context: 7 is not a table or a text"),
         ({"context": None}, "context: None is not a table or a text"),
         ({"context": {"preset": "flat23"}}, "did you mean flat32"),

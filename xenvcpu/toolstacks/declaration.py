@@ -80,7 +80,17 @@ class Declaration:
     @cached_property
     def template(self) -> ContextTemplate:
         """What gives each vcpu its context: `template.render(vcpuid)`."""
-        return loads(self.context, self.settings, f"{self.name}: context")
+        try:
+            return loads(self.context, self.settings, f"{self.name}: context")
+        except ContextFileError as error:
+            text = str(error)
+            if not text.startswith(f"{source.OVERRIDE}: "):
+                raise
+            # Nobody has given that option: the setting stands in the declaration.
+            raise DeclarationError(
+                f"{self.name}: settings.{text[len(source.OVERRIDE) + 2:]}", field=error.field, value=error.value,
+                rule=error.rule,
+            ) from error
 
     def vcpuids(self, count: int) -> Tuple[int, ...]:
         """The vcpus that it means in a domain of so many; `all` is every one but the boot vcpu.

@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: MIT
+"""`xenvcpu libvirt`: declared vcpus of the domains that libvirt runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from xenvcpu.cli.options import Session, complete_file, global_options, pass_session, setting_option, timeout_option
+from xenvcpu.cli.output import print_json, say
+from xenvcpu.cli.vcpus import show
+from xenvcpu.cli.vcpus import parse as parse_vcpus
+from xenvcpu.errors import DomainError
+from xenvcpu.toolstacks.libvirt import install
+
+# libvirt-python is imported when a command needs it.
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from xenvcpu.toolstacks.applying import Change
+    from xenvcpu.toolstacks.declaration import Declaration
+
+connect_option = click.option(
+    "-c", "--connect", "uri", metavar="URI", help="libvirt's, such as xen:///system.  [default: libvirt's own choice]",
+)
+live_option = click.option("--live", is_flag=True, help="The domain as it runs.  [default: both, where they are]")
+config_option = click.option("--config", is_flag=True, help="Its definition, which the next start goes by.")
+
+
+@click.group("libvirt")
+@global_options
+def command() -> None:
+    """Declare how vcpus start in a domain's XML, and have it done.
+
+    A declaration lies in the domain's <metadata>. The hook (install-hook) or the service
+    (install-service) acts on it whenever the domain boots; `xenvcpu libvirt start` starts
+    the domain so that nothing of it runs before its vcpus are in place.
+    """
+
+
+def _checked_vcpus(context: click.Context, option: click.Parameter, text: str | None) -> str | None:
+    if text is not None:
+        parse_vcpus(context, option, text)
+    return text
+
+
+@command.command("set", short_help="Declare how a domain's vcpus start.")
+@click.argument("domain")
+@click.argument("file", shell_complete=complete_file)
+@click.option("--vcpus", callback=_checked_vcpus, metavar="VCPUS", help="Which vcpus.  [default: as in FILE, or all]")
+@click.option("--reset", is_flag=True, help="Stop those that run first, when it is applied by hand.")
+@setting_option
+@live_option
+@config_option
+@connect_option
+@global_options
+@pass_session
+def set_command(
+    session: Session, domain: str, file: str, vcpus: str | None, reset: bool, settings: Mapping[str, str], live: bool,
+    config: bool, uri: str | None,
+) -> None:
+    """Write the declaration in FILE into the domain's XML; a context file declares every vcpu.
+
+    Nothing is started by that.
+    """
+    from xenvcpu.toolstacks import declaration
+
+    _declare(session, domain, declaration.override(declaration.read(file), vcpus, settings, reset), live, config, uri)
+
+
+@command.command("remove", short_help="Take a declaration away.")
+@click.argument("domain")
+@live_option
+@config_option
+@connect_option
+@global_options
+@pass_session
+def remove(session: Session, domain: str, live: bool, config: bool, uri: str | None) -> None:
+    """Take the declaration out of the domain's XML. Nothing is stopped by that."""
+    _declare(session, domain, None, live, config, uri)
+
+
+def _declare(
+    session: Session, which: str, declared: Declaration | None, live: bool, config: bool, uri: str | None
+) -> None:
+    from xenvcpu.toolstacks.libvirt.connection import Connection
+
+    with Connection(uri) as connection:
+        domain = connection.domain(which)
+        flags = domain.scopes(live=live, config=config)
+        changed = domain.declare(declared, flags)
+    if session.json:
+        print_json({"name": domain.name, "uuid": str(domain.uuid), "changed": list(changed)})
+    elif not session.quiet:
+        what = "declaration removed" if declared is None else f"vcpus {declared.vcpus} declared"
+        says = f"{what} ({', '.join(changed)})" if changed else "as it was"
+        say(f"{domain.name}: {says}")
+
+
+@command.command("get", short_help="Show a declaration.")
+@click.argument("domain")
+@live_option
+@config_option
+@connect_option
+@global_options
+@pass_session
+def get(session: Session, domain: str, live: bool, config: bool, uri: str | None) -> None:
+    """Print the domain's declaration as a file that `set` reads; of a domain that runs, the live one."""
+    from xenvcpu.toolstacks.libvirt.connection import Connection
+
+    if live and config:
+        raise click.UsageError("--live and --config exclude each other")
+    with Connection(uri) as connection:
+        found = connection.domain(domain)
+        declared = found.declaration(next(iter(found.scopes(live=live, config=config).values())))
+    if declared is None:
+        raise DomainError(f"{found.name} declares nothing")
+    data = declared.as_dict()
+    if session.json:
+        print_json({"name": found.name, "uuid": str(found.uuid), "declaration": data})
+    else:
+        click.echo(json.dumps(data, indent=2))
+
+
+@command.command("start", short_help="Start a domain with its declared vcpus in place.")
+@click.argument("domain")
+@timeout_option
+@connect_option
+@global_options
+@pass_session
+def start(session: Session, domain: str, uri: str | None) -> None:
+    """Start a domain paused, load its declared vcpus, and let it run.
+
+    Nothing of it runs early. If it cannot be done the domain does not run at all.
+    """
+    from xenvcpu.toolstacks.libvirt.connection import Connection
+    from xenvcpu.toolstacks.libvirt.start import start as start_domain
+
+    with Connection(uri) as connection:
+        change = start_domain(connection, domain, session.open)
+    if session.json:
+        print_json(change.as_dict())
+    elif not session.quiet:
+        say(f"{change.name}: runs, with vcpus {show(change.vcpuids)} in place")
+
+
+@command.command("watch", short_help="Start declared vcpus whenever a domain boots.")
+@click.option("--running", is_flag=True, help="Also of domains that run already, if none of them has begun.")
+@connect_option
+@global_options
+@pass_session
+def watch(session: Session, running: bool, uri: str | None) -> None:
+    """Listen to libvirt, and start the declared vcpus of each domain that boots, until SIGTERM.
+
+    What fails is tried again, ten times within about five minutes.
+    """
+    from xenvcpu.toolstacks.libvirt import begin
+    from xenvcpu.toolstacks.libvirt.log import Log
+    from xenvcpu.toolstacks.libvirt.watch import IDENT, Watcher, stopped_by_signals
+
+    session.timeout = session.timeout or begin.PATIENCE
+
+    def act(handle: UUID, declared: Declaration) -> Change | None:
+        with session.open() as host:
+            return begin.begin(host, handle, declared)
+
+    watcher = Watcher(uri, act, Log(IDENT), with_running=running)
+    with stopped_by_signals(watcher):
+        watcher.run()
+
+
+def _installed(session: Session, path: Path, text: str, mode: int, then: str) -> None:
+    changed = install.put(path, text, mode)
+    if session.json:
+        print_json({"file": str(path), "changed": changed})
+    elif not session.quiet:
+        say(f"{path}: written; {then}" if changed else f"{path}: as it was")
+
+
+@command.command("install-hook", short_help="Have libvirt start declared vcpus by itself.")
+@click.option("--folder", default=install.HOOKS, show_default=True, help="libvirt's hooks.")
+@click.option("--strict", is_flag=True, help="End a domain whose vcpus cannot be started.")
+@global_options
+@pass_session
+def install_hook(session: Session, folder: str, strict: bool) -> None:
+    """Install a hook that libvirt runs when it has started a domain.
+
+    A domain whose declared vcpus cannot be started runs without them, and the system's
+    log says why; with --strict libvirt ends it.
+    """
+    host = "dom0" if session.host == "auto" else session.host
+    text = install.hook(host, strict=strict)
+    _installed(session, Path(folder) / install.HOOK, text, 0o755, "libvirt finds it when its daemon is restarted")
+
+
+@command.command("install-service", short_help="Install the watcher as a service of systemd.")
+@click.option("--folder", default=install.UNITS, show_default=True, help="systemd's units.")
+@global_options
+@pass_session
+def install_service(session: Session, folder: str) -> None:
+    """Install `xenvcpu libvirt watch` as a service that is ready to be enabled."""
+    then = f"systemctl daemon-reload && systemctl enable --now {install.UNIT}"
+    _installed(session, Path(folder) / install.UNIT, install.unit(install.this_command()), 0o644, then)
+

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: MIT
+"""Starting a domain with its declared vcpus in place before anything of it runs."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Callable
+
+from xenvcpu.errors import DomainError, HostError, XenVcpuError
+from xenvcpu.guestdomain import GuestDomain
+from xenvcpu.host import Host
+from xenvcpu.rules.features import UNKNOWN, Features
+from xenvcpu.toolstacks.applying import Change, apply
+from xenvcpu.toolstacks.libvirt.connection import Connection, LibvirtDomain, library
+
+
+def start(
+    connection: Connection, which: str, open_host: Callable[[], Host], *, features: Features = UNKNOWN
+) -> Change:
+    """Create a domain paused, load its vcpus, and let it run; if that fails, it is destroyed, and does not run.
+
+    Raises:
+        HostError: The connection leads to another machine.
+        DomainError: It runs, has a saved state, or declares nothing.
+        XenVcpuError: It cannot be created, or its vcpus cannot be started.
+    """
+    connection.require_local()
+    domain = connection.domain(which)
+    if domain.is_active:
+        raise DomainError(f"{domain.name} runs already; `xenvcpu start` starts vcpus of a domain that runs")
+    declared = domain.declaration(library().VIR_DOMAIN_AFFECT_CONFIG)
+    if declared is None:
+        raise DomainError(f"{domain.name} declares nothing; see `xenvcpu libvirt set`, or start it with virsh")
+    with open_host() as host:
+        if host.is_inside:
+            raise HostError("domains are started from dom0")
+        domain.create_paused()
+        try:
+            found = host.domain(str(domain.uuid))
+            assert not isinstance(found, GuestDomain)
+            change = apply(found, declared, features=features)
+            domain.resume()
+        except BaseException as error:
+            _give_up(domain, error)
+            raise
+    return change
+
+
+def _give_up(domain: LibvirtDomain, error: BaseException) -> None:
+    """Take it away again, and say so where the error has a place for it."""
+    try:
+        domain.destroy()
+    except XenVcpuError as failure:
+        with suppress(AttributeError):
+            error.left = (*getattr(error, "left", ()), f"it was created, and is paused: {failure}")  # type: ignore[attr-defined]
