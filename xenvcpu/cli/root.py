@@ -30,6 +30,7 @@ COMMANDS = {
     "doctor": "What this machine can do, what is missing, how to get it.",
     "model": "Worlds of the model, kept in a file.",
     "xl": "Domains by xl, with their secondary vcpus.",
+    "xapi": "The host plugin for XAPI.",
     "metrics": "Domains and vcpus for Prometheus.",
     "completion": "Completion for a shell.",
 }
