@@ -204,7 +204,8 @@ def test_a_file_that_cannot_be_made_is_named_itself() -> None:
 
 @pytest.mark.parametrize(("where", "name", "value"), [
     ("domain", "pages", 1 << 70), ("domain", "pages", -1), ("domain", "domid", -1), ("domain", "domid", 0x7FF0),
-    ("domain", "domid", 0), ("domain", "pause_count", 256), ("domain", "tsc_khz", 1 << 70),
+    ("domain", "domid", 0), ("domain", "name", "\ud800"), ("domain", "pause_count", 256),
+    ("domain", "tsc_khz", 1 << 70),
     ("domain", "vcpus", [{}] * 8193), ("clock", "khz", 0), ("clock", "tsc", -1), ("clock", "step", 1 << 64),
 ])
 def test_a_number_that_cannot_be_is_a_damaged_world(path: str, where: str, name: str, value: object) -> None:

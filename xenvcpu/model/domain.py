@@ -41,7 +41,7 @@ class Domain:
 
     Attributes:
         domid: Its number.
-        name: Its name in xenstore.
+        name: Its name in xenstore, where it is bytes: those that are no UTF-8 stand as Python's surrogate escapes.
         kind: PV, HVM or PVH.
         vcpus: All vcpus that it was created with.
         features: What its CPU policy allows.

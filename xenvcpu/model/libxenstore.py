@@ -47,7 +47,7 @@ class LibXenStore(StandIn):
         if wanted not in nodes:
             if not any(each.startswith(f"{wanted}/") for each in nodes):
                 raise Refused(errno.ENOENT)
-        value = nodes.get(wanted, "").encode()
+        value = nodes.get(wanted, "").encode("utf-8", "surrogateescape")
         if length != ffi.NULL:
             length[0] = len(value)
         return self.libraries.libc.allocate(ffi.new("char[]", value))

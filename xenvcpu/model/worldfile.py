@@ -166,6 +166,7 @@ def _domain_from_json(found: Dict[str, Any], unpacked: _Unpacking) -> Domain:
     pages, vcpus = _checked(found, _PAGES)["pages"], found["vcpus"]
     _require("pages", pages, _MOST_PAGES)
     _require("number of vcpus", len(vcpus), _MOST_VCPUS)
+    found["name"].encode("utf-8", "surrogateescape")  # as xenstore will have it
     memory = Memory(pages)
     for frame, page in found["memory"].items():
         memory.write(int(frame, 16) * PAGE, unpacked(page))
