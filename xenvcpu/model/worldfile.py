@@ -166,13 +166,14 @@ def _domain_from_json(found: Dict[str, Any], unpacked: _Unpacking) -> Domain:
     pages, vcpus = _checked(found, _PAGES)["pages"], found["vcpus"]
     _require("pages", pages, _MOST_PAGES)
     _require("number of vcpus", len(vcpus), _MOST_VCPUS)
-    found["name"].encode("utf-8", "surrogateescape")  # as xenstore will have it
+    values = _checked(found, _DOMAIN)
+    values["name"].encode("utf-8", "surrogateescape")  # as xenstore will have it
     memory = Memory(pages)
     for frame, page in found["memory"].items():
         memory.write(int(frame, 16) * PAGE, unpacked(page))
     records = {(record.typecode, record.instance): record.payload for record in _split(unpacked(found["records"]))}
     return Domain(
-        **_checked(found, _DOMAIN), kind=Kind(found["kind"]), handle=uuid.UUID(found["handle"]),
+        **values, kind=Kind(found["kind"]), handle=uuid.UUID(found["handle"]),
         records=records, memory=memory,
         features=Features(**_checked(found["features"], _FEATURES)),
         vcpus=[_vcpu_from_json(vcpuid, each, unpacked) for vcpuid, each in enumerate(vcpus)],
