@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -168,8 +169,7 @@ def watch(session: Session, running: bool, uri: str | None) -> None:
         with session.open() as host:
             return begin.begin(host, handle, declared)
 
-    watcher = Watcher(uri, act, Log(IDENT), with_running=running)
-    with stopped_by_signals(watcher):
+    with closing(Watcher(uri, act, Log(IDENT), with_running=running)) as watcher, stopped_by_signals(watcher):
         watcher.run()
 
 

@@ -76,6 +76,16 @@ def is_remote(uri: str) -> bool:
     return bool(parts.netloc) or transport not in ("", "unix")
 
 
+def require_local(uri: Optional[str]) -> None:
+    """The vcpus of the domains behind a URI are this machine's.
+
+    Raises:
+        HostError: It leads to another machine: domains can be looked at and declared there, not started from here.
+    """
+    if uri is not None and is_remote(uri):
+        raise HostError(f"{uri} is another machine: vcpus are started there; run this on it")
+
+
 class Connection:
     """A connection to libvirt.
 
@@ -116,15 +126,6 @@ class Connection:
         if raw is not None:
             with suppress(library().libvirtError):
                 raw.close()
-
-    def require_local(self) -> None:
-        """The vcpus of its domains are this machine's.
-
-        Raises:
-            HostError: The connection is remote: it can be looked at and declared through, not started.
-        """
-        if is_remote(self.uri):
-            raise HostError(f"{self.uri} is another machine: vcpus are started there; run this on it")
 
     def domain(self, which: Union[str, UUID]) -> LibvirtDomain:
         """One domain, by UUID, name, or number.

@@ -11,7 +11,7 @@ from xenvcpu.guestdomain import GuestDomain
 from xenvcpu.host import Host
 from xenvcpu.rules.features import UNKNOWN, Features
 from xenvcpu.toolstacks.applying import Change, apply
-from xenvcpu.toolstacks.libvirt.connection import Connection, LibvirtDomain, library
+from xenvcpu.toolstacks.libvirt.connection import Connection, LibvirtDomain, library, require_local
 
 
 def start(
@@ -24,7 +24,7 @@ def start(
         DomainError: It runs, has a saved state, or declares nothing.
         XenVcpuError: It cannot be created, or its vcpus cannot be started.
     """
-    connection.require_local()
+    require_local(connection.uri)
     domain = connection.domain(which)
     if domain.is_active:
         raise DomainError(f"{domain.name} runs already; `xenvcpu start` starts vcpus of a domain that runs")

@@ -22,7 +22,7 @@ from xenvcpu.toolstacks.applying import Change
 from xenvcpu.toolstacks.declaration import Declaration
 from xenvcpu.toolstacks.libvirt.attempts import Attempts, delay_after
 from xenvcpu.toolstacks.libvirt.begin import sentence
-from xenvcpu.toolstacks.libvirt.connection import Connection, library, told
+from xenvcpu.toolstacks.libvirt.connection import Connection, library, require_local, told
 from xenvcpu.toolstacks.libvirt.log import ERROR, INFO, WARNING, Log
 from xenvcpu.toolstacks.libvirt.notify import notify
 
@@ -80,6 +80,11 @@ class Watcher:
         with suppress(OSError):
             self._wake.send(b"\0")
 
+    def close(self) -> None:
+        """Give back what it holds, once `run` has returned."""
+        self._awake.close()
+        self._wake.close()
+
     @property
     def wake_descriptor(self) -> int:
         """A byte that is written there wakes it, as Python does for a signal."""
@@ -92,6 +97,7 @@ class Watcher:
             LibraryMissingError: libvirt-python is not installed.
             HostError: The URI leads to another machine.
         """
+        require_local(self._uri)
         _event_loop()
         failures = 0
         while not self._is_stopped:
@@ -107,7 +113,7 @@ class Watcher:
                 continue
             failures = 0
             with connection:
-                connection.require_local()
+                require_local(connection.uri)  # libvirt's own choice
                 try:
                     self._serve(connection)
                 except XenVcpuError as error:
