@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from xenvcpu.libraries import Libraries
 
 
+_TAKEN = 1 << 14
+"""What of a log is kept: its end, where the error is."""
+
+
 class CapturedLog:
     """A logger to open a library's handle with, and the lines that came through it.
 
@@ -59,6 +63,8 @@ class CapturedLog:
     def take(self) -> str:
         """The lines since the last call, oldest first, such as `xc: error: Internal error`; "" if none.
 
+        Of very many only the last. They come as they are: a name in them is not escaped yet.
+
         Leaves `ffi.errno` as it is.
         """
         errno = self._ffi.errno
@@ -66,7 +72,7 @@ class CapturedLog:
         data = bytes(self._ffi.buffer(self._text[0], self._size[0]))
         self._libc.rewind(self._stream)
         self._ffi.errno = errno
-        return data.decode("utf-8", "replace").rstrip("\n")
+        return data[-_TAKEN:].decode("utf-8", "replace").rstrip("\n")
 
     def close(self) -> None:
         """Free the logger and its buffer; a second time does nothing."""

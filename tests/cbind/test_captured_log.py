@@ -60,6 +60,15 @@ def test_a_shorter_line_after_a_longer_one_has_nothing_of_it_left(log: CapturedL
     assert log.take() == "xc: error: short"
 
 
+def test_of_a_log_without_end_the_end_is_kept(log: CapturedLog) -> None:
+    for number in range(5000):
+        write(log, f"line {number}")
+    taken = log.take()
+    assert taken.endswith("xc: error: line 4999")
+    assert len(taken) <= 1 << 14
+    assert log.take() == ""
+
+
 def test_chatter_below_info_is_left_out(log: CapturedLog) -> None:
     write(log, "detail", level=DEBUG)
     assert log.take() == ""

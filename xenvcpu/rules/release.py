@@ -12,7 +12,8 @@ TIP = 999
 """The point number that stands for the newest commit of a stable branch."""
 
 OLDEST, NEWEST = 7, 22
-_TEXT = re.compile(r"4\.(\d+)(?:\.(\d+))?(-[\w.+~-]+)?")
+_SHOWN = 40
+_TEXT = re.compile(r"4\.(\d{1,5})(?:\.(\d{1,5}))?(-[\w.+~-]+)?", re.ASCII)
 
 
 @dataclass(frozen=True, order=True)
@@ -34,8 +35,9 @@ class Release:
         match = _TEXT.fullmatch(text)
         if match is None or int(match[1]) < OLDEST:
             raise ContextError(
-                f"{text!r} is not a Xen release with VCPUOP_initialise for HVM guests", field="xen", value=text,
-                rule="release", remedy=f"give 4.{OLDEST} to 4.{NEWEST}, a point release such as 4.17.3, or staging",
+                f"{text[:_SHOWN]!r} is not a Xen release with VCPUOP_initialise for HVM guests", field="xen",
+                value=text[:_SHOWN], rule="release",
+                remedy=f"give 4.{OLDEST} to 4.{NEWEST}, a point release such as 4.17.3, or staging",
             )
         point = TIP if match[2] is None else int(match[2])
         is_before = match[2] is not None and (match[3] or "").startswith(("-pre", "-rc", "-unstable"))
@@ -46,7 +48,7 @@ class Release:
         """From what XENVER_version and XENVER_extraversion (`.7`, `.4-pre`, `-unstable`) say."""
         if major != 4:
             return cls(NEWEST + 1)
-        match = re.match(r"\.\d+(-pre|-rc\w*)?", extra)
+        match = re.match(r"\.\d{1,5}(-pre|-rc\w*)?", extra, re.ASCII)
         return cls.parse(f"4.{minor}{match[0] if match else ''}") if minor >= OLDEST else cls(minor)
 
     def __str__(self) -> str:
