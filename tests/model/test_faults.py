@@ -11,10 +11,11 @@ import pytest
 
 from xenvcpu._xen import ffi
 from xenvcpu.context.presets import flat32
+from xenvcpu.errors import HypercallError
 from xenvcpu.host import Host
 from xenvcpu.model import open_model, worldfile, worlds
 from xenvcpu.model.answer import Refused
-from xenvcpu.model.faults import Killed, RealCall, answer_lost
+from xenvcpu.model.faults import SHORT_NAMES, Killed, RealCall, answer_lost
 from xenvcpu.model.libraries import ModelLibraries
 from xenvcpu.model.libxencall import LibXenCall
 from xenvcpu.model.libxenctrl import LibXenCtrl
@@ -254,3 +255,32 @@ def test_what_gives_back_is_known_by_its_name(library: Type[StandIn], function: 
 @pytest.mark.parametrize(("library", "function"), FUNCTIONS)
 def test_every_call_but_opening_and_logging_takes_a_handle(library: Type[StandIn], function: Any) -> None:
     assert function.takes_handle == (not function.name.endswith("_open") and library is not LibXenToolLog)
+
+
+class TestNames:
+    """What `fail` calls a function."""
+
+    @pytest.mark.parametrize("short", SHORT_NAMES)
+    def test_each_short_name_stands_for_a_function(self, libraries: ModelLibraries, short: str) -> None:
+        name = SHORT_NAMES[short]
+        assert name in libraries.functions or name.startswith("VCPUOP_")
+        libraries.fail(short, errno.EIO)
+
+    @pytest.mark.parametrize(
+        ("wrong", "meant"), [("setcontxt", "setcontext"), ("xc_domain_puase", "xc_domain_pause"), ("VCPUOP_upp", "up")]
+    )
+    def test_a_name_that_is_none_is_told_at_once(self, libraries: ModelLibraries, wrong: str, meant: str) -> None:
+        with pytest.raises(ValueError, match=f"{wrong}.*did you mean.*{meant}"):
+            libraries.fail(wrong, errno.EIO)
+
+    def test_a_short_name_fails_its_function(self, libraries: ModelLibraries, pause: Callable[[], int]) -> None:
+        libraries.fail("pause", errno.EIO)
+        assert (pause(), ffi.errno, pauses(libraries)) == (-1, errno.EIO, 0)
+
+    def test_a_vcpuop_fails_and_no_other_does(self) -> None:
+        with open_model("pvh@web") as libraries, Host("model", libraries) as host:
+            libraries.fail("up", errno.ENOMEM)
+            assert host.guest.is_up(0)
+            with pytest.raises(HypercallError) as caught:
+                host.domain("self").start([1], lambda vcpuid: flat32(0x1000))
+            assert (caught.value.op, caught.value.errno) == ("VCPUOP_up", errno.ENOMEM)

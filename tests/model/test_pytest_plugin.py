@@ -7,8 +7,16 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Optional
+
+import pytest
+
+from xenvcpu.host import detect
+from xenvcpu.pytest_plugin import why_not
 
 ROOT = str(Path(__file__).parents[2])
+EXAMPLE = Path(ROOT) / "examples" / "toolstack"
+without_xen = pytest.mark.skipif(detect() != "none", reason="this machine is under Xen")
 TESTS = '''
 import pytest
 
@@ -63,3 +71,108 @@ def test_the_plugin_imports_nothing_heavy(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([*filter(None, sys.path), ROOT])}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "['xenvcpu.pytest_plugin']"
+
+
+REAL = '''
+import pytest
+
+@pytest.mark.real_xen
+def test_needs_xen(xen_domain):
+    raise AssertionError("it ran")
+
+@pytest.mark.real_xen("dom0")
+def test_needs_dom0():
+    raise AssertionError("it ran")
+
+def test_goes_where_it_is_told(xen_domain):
+    assert xen_domain.name == "web"
+
+def test_asks_for_the_model(xen_host, xen_model):
+    assert xen_host.kind == "model" and xen_host.domain("web").domid == 1
+
+@pytest.mark.xen_model("lab")
+def test_asks_by_marker(xen_domain):
+    assert xen_domain.name == "nano"
+
+@pytest.mark.parametrize("xen_model", ["hvm"], indirect=True)
+def test_asks_by_parameter(xen_domain):
+    assert xen_domain.name == "db"
+'''
+COMPARED = '''
+from dataclasses import replace
+from xenvcpu import flat32
+
+def test_records(xen_domain):
+    record = xen_domain.record(0)
+    assert record == record.with_values(rip=0x1000, r15=7)
+
+def test_contexts():
+    left = flat32(eip=0x1000)
+    assert left == left.replace(rax=1, cs=replace(left.cs, limit=0xfff), r8=5)
+
+def test_images():
+    from xenvcpu.abi import cpu_record
+    image = cpu_record.LAYOUT.image()
+    assert image == cpu_record.LAYOUT.image(rest=bytes(24) + b"x")
+
+def test_layouts():
+    from xenvcpu.abi import cpu_record
+    assert cpu_record.LAYOUT.image() == cpu_record.LAYOUT_46.image()
+'''
+
+
+def counts(done: subprocess.CompletedProcess[str]) -> str:
+    return done.stdout.strip().splitlines()[-1].partition(" in ")[0]
+
+
+def test_the_example_in_examples_works() -> None:
+    done = run(EXAMPLE, "-rs")
+    assert counts(done) == "9 passed, 1 skipped", done.stdout + done.stderr
+
+
+def test_a_test_of_a_real_xen_is_skipped_on_the_model(tmp_path: Path) -> None:
+    (tmp_path / "test_theirs.py").write_text(REAL)
+    done = run(tmp_path, "-rs")
+    assert counts(done) == "4 passed, 2 skipped", done.stdout + done.stderr
+    assert "needs a real Xen: --xen-host=dom0 or --xen-host=guest" in done.stdout
+
+
+@without_xen
+@pytest.mark.parametrize("chosen", ["dom0", "guest"])
+def test_without_xen_what_needs_it_is_skipped_and_not_failed(tmp_path: Path, chosen: str) -> None:
+    (tmp_path / "test_theirs.py").write_text(REAL)
+    done = run(tmp_path, f"--xen-host={chosen}", "-rs")
+    assert counts(done) == "3 passed, 3 skipped", done.stdout + done.stderr
+    assert f"--xen-host={chosen}, but this machine is not under Xen" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("chosen", "found", "reason"),
+    [
+        ("dom0", "dom0", None), ("guest", "guest", None), ("dom0", "guest", "this machine is a guest"),
+        ("guest", "dom0", "this machine is dom0"), ("dom0", "none", "this machine is not under Xen"),
+    ],
+)
+def test_a_host_must_be_what_was_chosen(chosen: str, found: str, reason: Optional[str]) -> None:
+    said = why_not(chosen, found)
+    assert said == (reason and f"--xen-host={chosen}, but {reason}")
+
+
+def test_a_marker_that_names_no_host_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "test_theirs.py").write_text(
+        "import pytest\n@pytest.mark.real_xen('moon')\ndef test_it():\n    pass\n"
+    )
+    done = run(tmp_path)
+    assert counts(done) == "1 error" and "real_xen('moon')" in done.stdout
+
+
+def test_an_assertion_says_which_register_differs(tmp_path: Path) -> None:
+    (tmp_path / "test_theirs.py").write_text(COMPARED)
+    told = run(tmp_path).stdout
+    for line in (
+        "assert hvm_hw_cpu == hvm_hw_cpu, but 2 differ:", "rip: 0xffffffff81c01234 != 0x1000", "r15: 0x0 != 0x7",
+        "assert VcpuContext == VcpuContext, but 3 differ:", "rax: 0x0 != 0x1", "cs.limit: 0xffffffff != 0xfff",
+        "r8: None != 0x5", "but 1 differs:", "rest: from byte 24 on: 0000000000000000 != 7800000000000000",
+        "layout: hvm_hw_cpu of 1032 bytes != hvm_hw_cpu of 1024 bytes",
+    ):
+        assert line in told, f"{line!r} is not in:\n{told}"

@@ -8,10 +8,14 @@ All of it is per `ModelLibraries`, that is per process. Several of these may sta
 from __future__ import annotations
 
 import collections
+import difflib
 import errno
-from typing import TYPE_CHECKING, Any, Callable, Deque, Dict, NamedTuple, Optional, Tuple, Union
+from typing import (
+    TYPE_CHECKING, Any, Callable, Collection, Deque, Dict, Mapping, NamedTuple, Optional, Tuple, Union,
+)
 
 from xenvcpu.model.answer import Refused
+from xenvcpu.model.vcpuop import HYPERCALL, Op
 
 if TYPE_CHECKING:
     from xenvcpu.model.standin import Prototype
@@ -39,6 +43,19 @@ class RealCall(NamedTuple):
 
 
 Answer = Union[int, BaseException, Callable[[RealCall], Any]]
+
+_VCPUOP = "VCPUOP_"
+_VCPUOPS = tuple(f"{_VCPUOP}{op.name}" for op in Op)
+SHORT_NAMES: Mapping[str, str] = {
+    "setcontext": "xc_domain_hvm_setcontext", "getcontext": "xc_domain_hvm_getcontext",
+    "getcontext_partial": "xc_domain_hvm_getcontext_partial", "reset": "xc_vcpu_setcontext",
+    "pause": "xc_domain_pause", "unpause": "xc_domain_unpause", "getdomaininfo": "xc_domain_getinfolist",
+    "getvcpuinfo": "xc_vcpu_getinfo", "getvcpucontext": "xc_vcpu_getcontext", "console": "xc_readconsolering",
+    "version": "xc_version", "open": "xc_interface_open", "map": "xenforeignmemory_map", "xenstore": "xs_read",
+    "initialise": "VCPUOP_initialise", "up": "VCPUOP_up", "down": "VCPUOP_down", "is_up": "VCPUOP_is_up",
+}
+"""What `Faults.fail` also calls a function: a guest's VCPUOPs, which all go through `xencall3`, and those of libxenctrl
+by what they ask of Xen."""
 
 
 class _Fault(NamedTuple):
@@ -80,14 +97,29 @@ class Faults:
         """Make a coming call of a C function fail, once, with no effect on the host.
 
         Args:
-            function: Its name, such as `xc_domain_pause`.
+            function: Its name, such as `xc_domain_pause`; or a VCPUOP, such as `VCPUOP_up`; or one of `SHORT_NAMES`.
             answer: The errno to fail with; or an exception to raise out of it, as a signal would
                 (`KeyboardInterrupt()`); or what is called with the `RealCall` and answers in its place. That
                 may make the call or not, return another value (`lambda call: call() - 8`), or raise `Refused`.
             after: How many more calls of it go well before.
             log: What the library logs when it fails.
+
+        Raises:
+            ValueError: There is no such function: the fault would never come.
         """
-        self._faults[function].append(_Fault(answer, after, log))
+        name = SHORT_NAMES.get(function, function)
+        if name not in (*self.functions, *_VCPUOPS):
+            close = difflib.get_close_matches(function, (*SHORT_NAMES, *self.functions, *_VCPUOPS), 1)
+            meant = f"; did you mean {close[0]!r}?" if close else ""
+            raise ValueError(f"no library has a function {function!r}{meant}")
+        self._faults[name].append(_Fault(answer, after, log))
+
+    @property
+    def functions(self) -> Collection[str]:
+        """The C functions of all stand-ins, by name."""
+        from xenvcpu.model.standin import StandIn
+
+        return [name for library in StandIn.__subclasses__() for name in library.prototypes()]
 
     def vanish(self, number: int = errno.EBADF, after: int = 0) -> None:
         """Let the libraries lose Xen for good: each call on a handle fails with no effect.
@@ -149,7 +181,7 @@ class Faults:
             number, after = self._vanished
             if self._made > after:
                 raise Refused(number)
-        fault = self._due(function.name)
+        fault = self._due(function.name) or self._due(_vcpuop(function.name, call.arguments))
         if fault is None:
             return call()
         if isinstance(fault.answer, int):
@@ -170,3 +202,10 @@ class Faults:
             waiting.appendleft(fault._replace(after=fault.after - 1))
             return None
         return fault
+
+
+def _vcpuop(function: str, arguments: Tuple[Any, ...]) -> str:
+    """The VCPUOP that a call of a function is; empty for any other."""
+    is_one = function.startswith("xencall") and len(arguments) > 2 and arguments[1] == HYPERCALL
+    known = is_one and arguments[2] in list(Op)
+    return f"{_VCPUOP}{Op(arguments[2]).name}" if known else ""
