@@ -13,11 +13,12 @@ from typing import Callable, Iterator
 
 import pytest
 from tests.toolstacks.conftest import Run
-from tests.toolstacks.virt import CONTEXT, domain_xml, element, handle, online
+from tests.toolstacks.virt import CONTEXT, OURS, domain_xml, element, handle, online
 
 from xenvcpu.errors import HostError
 from xenvcpu.toolstacks.libvirt import hook, install
 from xenvcpu.toolstacks.libvirt.log import Log
+from xenvcpu.toolstacks.libvirt.namespace import MAX_SIZE
 
 Hook = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -27,10 +28,11 @@ def call(tmp_path: Path, world: str) -> Hook:
     """Install the hook and run it: `call(xml, "started", "begin")`."""
 
     def run_it(
-        xml: str, operation: str = "started", sub: str = "begin", strict: bool = False, host: str = world
+        xml: str, operation: str = "started", sub: str = "begin", strict: bool = False, host: str = world,
+        script: str = "",
     ) -> subprocess.CompletedProcess[str]:
         path = tmp_path / f"hook-{strict}"
-        install.put(path, install.hook(host, strict=strict), 0o755)
+        install.put(path, script or install.hook(host, strict=strict), 0o755)
         return subprocess.run(
             [str(path), "web", operation, sub, "-"], input=xml, capture_output=True, text=True, timeout=60,
             env={"PATH": "/usr/bin:/bin"}, cwd="/", check=False,
@@ -71,6 +73,14 @@ def test_other_operations_are_passed(call: Hook, world: str, declared: str, oper
     assert (done.returncode, done.stdout, done.stderr, online(world)) == (0, "", "", [0])
 
 
+def test_for_a_domain_that_declares_nothing_little_is_imported(call: Hook, world: str) -> None:
+    script = install.hook(world, strict=True).replace(" -I -c ", " -X importtime -I -c ")
+    done = call(domain_xml(handle(world)), script=script)
+    modules = [line.rpartition("|")[2].strip() for line in done.stderr.splitlines()]
+    assert "xenvcpu.toolstacks.libvirt.hook" in modules
+    assert not {"cffi", "xenvcpu.host", "xenvcpu.contextfile", "logging", "xml.etree.ElementTree"} & set(modules)
+
+
 FAILURES = {
     "a context that Xen would refuse": element(f'<x:context>{CONTEXT}</x:context><x:set key="cr0">0x80000000</x:set>'),
     "no such vcpu": element(attributes='vcpus="1-9"'),
@@ -90,9 +100,9 @@ def test_a_failure_leaves_the_domain_alone_unless_strict(
 
 
 @pytest.mark.parametrize("strict", [False, True])
-@pytest.mark.parametrize("text", ["", "<domain", "<!DOCTYPE a [<!ENTITY a 'b'>]><a/>"])
-def test_what_is_no_domain_is_told(call: Hook, text: str, strict: bool) -> None:
-    done = call(text, strict=strict)
+@pytest.mark.parametrize("text", ["<domain {}", "<!DOCTYPE a [<!ENTITY a 'b'>]><a>{}</a>", "<{}" + "x" * MAX_SIZE])
+def test_what_declares_something_and_is_no_domain_is_told(call: Hook, text: str, strict: bool) -> None:
+    done = call(text.format(OURS), strict=strict)
     assert done.returncode == int(strict) and "domain XML" in done.stderr and "Traceback" not in done.stderr
 
 

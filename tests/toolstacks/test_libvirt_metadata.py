@@ -13,7 +13,8 @@ from tests.toolstacks.virt import CONTEXT, OURS, domain_xml, element
 from xenvcpu import vcpuset
 from xenvcpu.errors import ContextFileError, FormatError
 from xenvcpu.toolstacks.declaration import Declaration, DeclarationError
-from xenvcpu.toolstacks.libvirt.metadata import MAX_SIZE, from_xml, read_domain, to_xml
+from xenvcpu.toolstacks.libvirt.metadata import from_xml, read_domain, to_xml
+from xenvcpu.toolstacks.libvirt.namespace import MAX_SIZE
 
 HANDLE = uuid.UUID(int=7)
 

@@ -23,6 +23,7 @@ pytest.importorskip("libvirt")
 from tests.toolstacks.conftest import Run, environment
 from tests.toolstacks.virt import CONTEXT, URI, connected, domain_xml, element
 from xenvcpu.errors import ContextError, DomainError, HostError
+from xenvcpu.guard import folders
 from xenvcpu.toolstacks.applying import Change
 from xenvcpu.toolstacks.declaration import Declaration
 from xenvcpu.toolstacks.libvirt import attempts, install
@@ -260,6 +261,12 @@ def test_the_service_is_installed_with_this_command(run: Run, tmp_path: Path) ->
     text = (tmp_path / install.UNIT).read_text()
     assert done.code == 0 and f"ExecStart={install.this_command()} libvirt watch" in text
     assert f"systemctl enable --now {install.UNIT}" in done.out
+
+
+def test_the_service_may_write_where_locks_and_kept_captures_lie() -> None:
+    lines = install.unit().splitlines()
+    assert f"ReadWritePaths={folders.HOST.locks}" in lines
+    assert f"StateDirectory={Path(folders.HOST.kept).relative_to('/var/lib')}" in lines
 
 
 def test_a_command_in_a_home_can_be_read_by_the_service() -> None:

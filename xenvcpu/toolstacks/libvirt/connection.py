@@ -13,6 +13,7 @@ from uuid import UUID
 from xenvcpu.errors import DomainError, HostError, LibraryMissingError, NoSuchDomainError, XenVcpuError
 from xenvcpu.toolstacks.declaration import Declaration
 from xenvcpu.toolstacks.libvirt import metadata
+from xenvcpu.toolstacks.libvirt.namespace import NAMESPACE, PREFIX
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -204,7 +205,7 @@ class LibvirtDomain:
         module = library()
         try:
             with told(self.name):
-                return str(self.raw.metadata(module.VIR_DOMAIN_METADATA_ELEMENT, metadata.NAMESPACE, flag))
+                return str(self.raw.metadata(module.VIR_DOMAIN_METADATA_ELEMENT, NAMESPACE, flag))
         except LibvirtError as error:
             if error.code == module.VIR_ERR_NO_DOMAIN_METADATA:
                 return None
@@ -239,7 +240,7 @@ class LibvirtDomain:
         if changed:
             with told(self.name):
                 self.raw.setMetadata(
-                    library().VIR_DOMAIN_METADATA_ELEMENT, element, metadata.PREFIX, metadata.NAMESPACE,
+                    library().VIR_DOMAIN_METADATA_ELEMENT, element, PREFIX, NAMESPACE,
                     sum(flags[name] for name in changed),
                 )
         return changed

@@ -15,6 +15,7 @@ from typing import BinaryIO, Sequence
 
 from xenvcpu.audit import SOCKET
 from xenvcpu.toolstacks.libvirt.log import ERROR, INFO, WARNING, Log
+from xenvcpu.toolstacks.libvirt.namespace import FAMILY, MAX_SIZE
 
 OPERATION = ("started", "begin")
 IDENT = "xenvcpu-hook"
@@ -41,12 +42,15 @@ def run(host: str, strict: bool, stdin: BinaryIO, log: Log) -> int:
     """As `main`, for an operation that matters."""
     name = "a domain"
     try:
+        data = stdin.read(MAX_SIZE + 1)
+        if FAMILY.encode() not in data:
+            return 0  # most domains: nothing more is imported for them
         from xenvcpu.deadline import Patience
         from xenvcpu.host import open_host
         from xenvcpu.toolstacks.libvirt import metadata
         from xenvcpu.toolstacks.libvirt.begin import PATIENCE, begin, sentence
 
-        found = metadata.read_domain(stdin.read(metadata.MAX_SIZE + 1))
+        found = metadata.read_domain(data)
         # Of the domain's own XML: the argument is not escaped for a log either.
         name = f"domain {found.name} ({found.uuid})"
         if found.declaration is None:

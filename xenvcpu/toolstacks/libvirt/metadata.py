@@ -21,14 +21,7 @@ from typing import Dict, List, NamedTuple, Optional, Union
 from xenvcpu.contextfile.bounds import cut, shown
 from xenvcpu.errors import FormatError
 from xenvcpu.toolstacks.declaration import Declaration, DeclarationError
-
-FAMILY = "urn:xenvcpu:declaration:"
-NAMESPACE = f"{FAMILY}1"
-PREFIX = "xenvcpu"
-ELEMENT = "declaration"
-
-MAX_SIZE = 1 << 22
-"""Bytes: libvirt's protocol carries no longer string (VIR_NET_MESSAGE_STRING_MAX)."""
+from xenvcpu.toolstacks.libvirt.namespace import ELEMENT, FAMILY, MAX_SIZE, NAMESPACE
 
 MAX_DEPTH = 64
 MAX_ELEMENTS = 1 << 16
