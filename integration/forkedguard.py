@@ -7,7 +7,9 @@ import os
 import signal
 import socket
 import time
+from contextlib import suppress
 
+from xenvcpu import __version__
 from xenvcpu.audit import syslog
 from xenvcpu.deadline import DEFAULT
 from xenvcpu.guard import folders
@@ -34,7 +36,7 @@ def _start() -> GuardProcess:
         try:
             os.setsid()
             ours.close()
-            main(theirs.detach(), journal.descriptor, SPEC, folders.HOST.kept)
+            main(theirs.detach(), journal.descriptor, SPEC, folders.HOST.kept, __version__)
         finally:
             os._exit(0)
     theirs.close()
@@ -43,7 +45,8 @@ def _start() -> GuardProcess:
         if not patience:
             os.kill(pid, signal.SIGKILL)
         last = time.monotonic() + (patience or 60.0)
-        while os.waitpid(pid, os.WNOHANG) == (0, 0) and time.monotonic() < last:
-            time.sleep(0.005)
+        with suppress(ChildProcessError):  # it was waited for before
+            while os.waitpid(pid, os.WNOHANG) == (0, 0) and time.monotonic() < last:
+                time.sleep(0.005)
 
     return GuardProcess(ours, journal, end)

@@ -112,7 +112,7 @@ def beats(guest: TinyGuest, end: float) -> bool:
 
 def is_lock_free() -> bool:
     """Whether nobody holds the domain's lock."""
-    (path,) = Path("/run/lock").glob(f"xenvcpu-{UUID}*")
+    (path,) = Path("/run/lock/xenvcpu").glob(f"{UUID}*")
     with path.open("rb") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

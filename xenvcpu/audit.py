@@ -5,41 +5,46 @@ from __future__ import annotations
 
 import os
 import uuid
+from contextlib import suppress
+from pathlib import Path
 from typing import Callable, Optional, Sequence
 
-Audit = Callable[[str, int, uuid.UUID, Sequence[int], str], None]
-"""Is given the verb, the domid, the handle, the vcpuids and the outcome."""
+Audit = Callable[[str, str, Sequence[int], str], None]
+"""Is given the verb, the domain, the vcpuids that were changed, and the outcome."""
 
 SOCKET = "/dev/log"
 _IDENT = "xenvcpu"
+_LOGIN = Path("/proc/self/loginuid")
+_NO_LOGIN = (1 << 32) - 1
+_RESTORED = {True: "yes", False: "no", None: "unknown"}
+_PATIENCE = 1.0
+"""Seconds that the log may take: it is written when the domain runs again, but the caller waits."""
 
 
-def no_audit(verb: str, domid: int, handle: uuid.UUID, vcpuids: Sequence[int], outcome: str) -> None:
+def no_audit(verb: str, domain: str, vcpuids: Sequence[int], outcome: str) -> None:
     """For a model: no domain was changed."""
 
 
-def syslog(
-    verb: str, domid: int, handle: uuid.UUID, vcpuids: Sequence[int], outcome: str, *, address: str = SOCKET
-) -> None:
+def name_of(domid: int, handle: uuid.UUID) -> str:
+    """A domain as the line names it; inside a guest it is `domain=self`."""
+    return f"domid={domid} uuid={handle}"
+
+
+def syslog(verb: str, domain: str, vcpuids: Sequence[int], outcome: str, *, address: str = SOCKET) -> None:
     """Log a change: who, what, which domain and vcpus, and how it ended. Without a log to write to it is lost.
 
     Facility `authpriv`, priority `info`, through the socket that syslog daemons and journald serve.
     """
-    import logging.handlers
+    import socket
+    from syslog import LOG_AUTHPRIV, LOG_INFO
 
     numbers = ",".join(map(str, vcpuids))
-    text = f"{verb} domid={domid} uuid={handle} vcpus={numbers} {outcome} user={_who()}"
-    try:
-        handler = logging.handlers.SysLogHandler(address, logging.handlers.SysLogHandler.LOG_AUTHPRIV)
-    except OSError:
-        return
-    handler.ident = f"{_IDENT}[{os.getpid()}]: "
-    handler.append_nul = False
-    handler.handleError = lambda record: None  # type: ignore[method-assign]
-    try:
-        handler.emit(logging.LogRecord(_IDENT, logging.INFO, "", 0, _printable(text), None, None))
-    finally:
-        handler.close()
+    text = _printable(f"{verb} {domain} vcpus={numbers} {outcome} user={_who()}")
+    # Neither syslog(3), whose name and options are the whole program's, nor logging's handler, which waits for a log.
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as log, suppress(OSError):
+        log.settimeout(_PATIENCE)
+        log.connect(address)
+        log.send(f"<{LOG_AUTHPRIV | LOG_INFO}>{_IDENT}[{os.getpid()}]: {text}".encode("utf-8"))
 
 
 def _printable(text: str) -> str:
@@ -47,21 +52,25 @@ def _printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
-def _who() -> str:
-    """The user who asked: the login that sudo came from, or the one of the process."""
-    by = os.environ.get("SUDO_USER")
-    return f"{os.getuid()}" if by is None else f"{os.getuid()} sudo_user={by[:64]!r}"
+def _who() -> int:
+    """The user who logged in, also behind sudo; or that of the process, where nobody did."""
+    try:
+        login = int(_LOGIN.read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return os.getuid()
+    return os.getuid() if login == _NO_LOGIN else login
 
 
 def outcome_of(
-    outcome: str, left: Sequence[str] = (), kept: Optional[str] = None, *, digest: str = "", error: str = ""
+    outcome: str, restored: Optional[bool] = None, left: Sequence[str] = (), kept: Optional[str] = None, *,
+    digest: str = "", error: str = "",
 ) -> str:
     """The outcome as the line has it: `outcome=done context=sha256:...`, or what went wrong and what was put back."""
     parts = [f"outcome={outcome}"]
     if digest:
         parts.append(f"context=sha256:{digest}")
     if outcome != "done":
-        parts.append("restored=no" if left else "restored=yes")
+        parts.append(f"restored={_RESTORED[restored]}")
     parts += [f"left={line!r}" for line in left[:4]]
     parts += [f"kept={kept}"] if kept else []
     parts += [f"error={error!r}"] if error else []

@@ -22,3 +22,13 @@ class Calls:
     stream: Optional[bytes]
     resets: Tuple[int, ...] = ()
     new: Sequence[Record] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to ask."""
+        return self.stream is None and not self.resets
+
+    @property
+    def vcpuids(self) -> Tuple[int, ...]:
+        """The vcpus that are changed, in order."""
+        return tuple(sorted({*self.resets, *(record.instance for record in self.new)}))

@@ -10,7 +10,7 @@ import struct
 import uuid
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Mapping, Tuple
+from typing import Any, Mapping, Optional, Tuple
 
 from xenvcpu.errors import FormatError, XenVcpuError
 from xenvcpu.rules.release import Release
@@ -33,6 +33,7 @@ class Capture:
         verb: What was about to be done: `start`, `stop` or `recover`.
         vcpuids: The vcpus that it was about to be done to.
         stream: The whole save stream.
+        reached: The vcpus that were fresh and that the change has reached; None while that is not known.
     """
 
     domid: int
@@ -41,6 +42,7 @@ class Capture:
     verb: str
     vcpuids: Tuple[int, ...]
     stream: bytes
+    reached: Optional[Tuple[int, ...]] = None
 
     @cached_property
     def state(self) -> SavedState:
@@ -60,6 +62,7 @@ class Capture:
         return {
             "schema": SCHEMA, "domid": self.domid, "uuid": str(self.handle), "xen": str(self.release),
             "verb": self.verb, "vcpus": list(self.vcpuids),
+            "reached": None if self.reached is None else list(self.reached),
         }
 
     def parts(self) -> Tuple[bytes, bytes]:
@@ -112,10 +115,11 @@ class Capture:
             if head["schema"] != SCHEMA:
                 raise FormatError(f"a capture of schema {head['schema']!r}; this program reads {SCHEMA}")
             domid, vcpuids = head["domid"], tuple(head["vcpus"])
-            if not all(type(number) is int and 0 <= number < 1 << 16 for number in (domid, *vcpuids)):
+            reached = None if head["reached"] is None else tuple(head["reached"])
+            if not all(type(number) is int and 0 <= number < 1 << 16 for number in (domid, *vcpuids, *(reached or ()))):
                 raise FormatError("a capture has a domid or vcpuid that is none")
             release = Release.parse(head["xen"])
-            return cls(domid, uuid.UUID(head["uuid"]), release, str(head["verb"]), vcpuids, stream)
+            return cls(domid, uuid.UUID(head["uuid"]), release, str(head["verb"]), vcpuids, stream, reached)
         except FormatError:
             raise
         except (KeyError, TypeError, ValueError, AttributeError, XenVcpuError) as error:

@@ -10,11 +10,11 @@ from xenvcpu.abi.domain_info import DomainInfo
 from xenvcpu.abi.layout import Image
 from xenvcpu.abi.save_stream import Typecode
 from xenvcpu.abi.vcpu_info import Runstate
-from xenvcpu.capture import Capture
 from xenvcpu.deadline import Deadline
 from xenvcpu.errors import DomainError, HypercallError, NoSuchVcpuError, VcpuDownError
 from xenvcpu.execute import StartReport, execute
 from xenvcpu.keeper import Keeper
+from xenvcpu.keptfile import KeptFile
 from xenvcpu.newvcpu import Render
 from xenvcpu.plan import Plan, make_plan
 from xenvcpu.ports.dom0 import Dom0Port
@@ -189,17 +189,19 @@ class Dom0Domain:
         outcome = carry_out(self._port, self._keeper, StopPlan(self.info, wanted, initialised, force))
         return tuple(vcpuid for vcpuid in wanted if vcpuid in outcome.found.cpu)
 
-    def plan_recovery(self, capture: Capture) -> Recovered:
-        """What `recover` would do now; nothing is touched."""
-        return RecoverPlan(self.info, capture).recovered(self.state())
+    def plan_recovery(self, kept: KeptFile, *, force: bool = False) -> Recovered:
+        """What `recover` would do now; nothing is touched. It raises what that does."""
+        plan, found = RecoverPlan(self.info, kept, force), self.state()
+        plan.require_same(found)
+        return plan.recovered(found)
 
-    def recover(self, capture: Capture, *, force: bool = False) -> Recovered:
-        """Bring back what a change that failed has left down; see `RecoverPlan`.
+    def recover(self, kept: KeptFile, *, force: bool = False) -> Recovered:
+        """Bring back what a change that failed has left otherwise; see `RecoverPlan`.
 
         Raises:
-            DomainChangedError: The capture is of another domain, or of another Xen.
+            DomainChangedError: See `RecoverPlan.calls`.
             XenVcpuError: See `xenvcpu.transaction.carry_out`.
         """
         self._require_hvm()
-        plan = RecoverPlan(self.info, capture, force)
+        plan = RecoverPlan(self.info, kept, force)
         return plan.recovered(carry_out(self._port, self._keeper, plan).found)

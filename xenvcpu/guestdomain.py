@@ -4,14 +4,17 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Callable, Iterator, List, Optional, Sequence, Tuple, Type
 
 from xenvcpu import encoding
 from xenvcpu.abi.layout import Image
 from xenvcpu.abi.vcpu_info import Runstate
+from xenvcpu.audit import Audit, no_audit, outcome_of
 from xenvcpu.context.vcpu_context import VcpuContext
 from xenvcpu.errors import (
     ChangeError, HostError, LastVcpuError, NoSuchVcpuError, RefusedContextError, StartError, StopError, VcpuOnlineError,
@@ -102,12 +105,33 @@ class GuestDomain:
     domid: Optional[int] = None
     uuid: Optional[str] = None
 
-    def __init__(self, port: GuestPort, release: Release) -> None:
+    def __init__(self, port: GuestPort, release: Release, audit: Audit = no_audit) -> None:
         self._port = port
+        self._audit = audit
         self.release = release
 
     def __repr__(self) -> str:
         return "<GuestDomain self>"
+
+    @contextmanager
+    def _change(
+        self, verb: str, vcpuids: Sequence[int], failed: Type[ChangeError], left: Callable[[], Tuple[str, ...]], *,
+        digest: str = "",
+    ) -> Iterator[None]:
+        """A change of these vcpus, logged however it ends; see `_whole`."""
+        outcome, restored, lines, said = "done", None, (), ""
+        try:
+            with _whole(f"the {verb}", failed, left):
+                yield
+        except BaseException as error:
+            outcome, restored, said = "failed", getattr(error, "restored", None), str(error)
+            lines = getattr(error, "left", ())
+            raise
+        finally:
+            if vcpuids:
+                self._audit(verb, "domain=self", vcpuids, outcome_of(
+                    outcome, restored, lines, digest=digest, error=said
+                ))
 
     def _scan(self) -> Iterator[Tuple[int, bool]]:
         vcpuid = 0
@@ -186,7 +210,11 @@ class GuestDomain:
             if self._port.is_initialised(vcpuid):
                 raise failure(VcpuOp.VCPUOP_initialise.name, errno.EEXIST, vcpuid=vcpuid)
         tried: List[int] = []
-        with _whole("the start", StartError, lambda: self._left_started(tried)):
+        contexts = hashlib.sha256()
+        for vcpuid, image, _ in plan.contexts:
+            contexts.update(vcpuid.to_bytes(4, "little") + image.pack())
+        left = partial(self._left_started, tried)
+        with self._change("start", vcpuids, StartError, left, digest=contexts.hexdigest()):
             # Up to 4.18 those without a registered vcpu_info are refused: they go first, when nothing is spent yet.
             for vcpuid, image, _ in sorted(plan.contexts, key=lambda each: each[0] < LEGACY_MAX_VCPUS):
                 tried.append(vcpuid)
@@ -228,7 +256,7 @@ class GuestDomain:
         """
         wanted = sorted(set(vcpuids))
         down = tuple(vcpuid for vcpuid in wanted if not self._port.is_up(vcpuid))
-        with _whole("letting vcpus run", ChangeError, lambda: self._left_up(down)):
+        with self._change("up", down, ChangeError, partial(self._left_up, down)):
             for vcpuid in down:
                 self._port.up(vcpuid)
         return down
@@ -254,7 +282,7 @@ class GuestDomain:
         if up and not up - wanted and not force:
             raise LastVcpuError("the last vcpu that goes down powers the domain off; use --force for that")
         taken = sorted(wanted & up)
-        with _whole("the stop", StopError, lambda: self._left_down(taken)):
+        with self._change("stop", taken, StopError, partial(self._left_down, taken)):
             for vcpuid in sorted(wanted):
                 self._port.down(vcpuid)
             self._wait_offline(taken)

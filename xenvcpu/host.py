@@ -185,7 +185,7 @@ class Host:
         if which == SELF or self.is_inside:
             if which != SELF:
                 raise HostError(f"inside a guest only its own vcpus can be driven: use `{SELF}`, not {which!r}")
-            return GuestDomain(self.guest, self.guest.read_release())
+            return GuestDomain(self.guest, self.guest.read_release(), no_audit if self.kind == "model" else syslog)
         text = str(which)
         if text.isascii() and text.isdigit() and int(text) < DOMID_FIRST_RESERVED:
             info = self.dom0.domain(int(text))

@@ -4,13 +4,15 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import Iterator, Optional, Sequence, Tuple
+from typing import Callable, Iterator
 
 from xenvcpu import pausing
 from xenvcpu.abi.domain_info import DomainInfo
 from xenvcpu.audit import Audit, no_audit
 from xenvcpu.capture import Capture
 from xenvcpu.deadline import Deadline, Patience
+from xenvcpu.errors import HostError
+from xenvcpu.left import Left
 from xenvcpu.ports.dom0 import Dom0Port
 
 
@@ -41,11 +43,11 @@ class Keeper:
         self._was_paused = domain.is_paused
         yield self.patience.begin()
 
-    def pause(self, domid: int, deadline: Deadline) -> None:
+    def pause(self, domid: int, deadline: Deadline, is_interrupted: Callable[[], bool]) -> None:
         """Take one pause.
 
         Raises:
-            DeadlineError: It was not to be had in time.
+            DeadlineError: It was not to be had in time, or a signal came first.
             ChangeError: It cannot be told whether it is held.
         """
         pausing.take(self._port, domid, was_paused=self._was_paused)
@@ -58,15 +60,22 @@ class Keeper:
         """The domain is about to be touched; whoever is left puts it back."""
 
     def settled(self) -> None:
-        """The domain is as it shall be."""
+        """The domain is as it shall be, or nobody can do more about it."""
 
-    def put_back(self, left: Sequence[str]) -> Tuple[str, ...]:
+    def put_back(self, left: Left) -> Left:
         """Let the guard put the domain back, when the program could not; what is not as it was then."""
-        return tuple(left)
+        return left
 
-    def keep(self, capture: Capture, left: Sequence[str]) -> Optional[str]:
-        """Keep what could not be put back in a file; its path, or None where there is none."""
-        return None
+    def keep(self, capture: Capture, left: Left) -> str:
+        """Keep what could not be put back in a file.
+
+        Returns:
+            Its path.
+
+        Raises:
+            HostError: It cannot be written.
+        """
+        raise HostError("a model in memory has no files")
 
     def close(self) -> None:
         """Nothing is kept any more."""

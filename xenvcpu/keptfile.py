@@ -6,15 +6,20 @@ from __future__ import annotations
 import json
 import os
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional, Sequence, Tuple
+from typing import Tuple
 
 from xenvcpu.capture import LARGEST, Capture
 from xenvcpu.errors import FormatError, HostError
+from xenvcpu.left import Left
+from xenvcpu.privatefolder import private_folder
 
 FOLDER = "/var/lib/xenvcpu"
 _SUFFIX = ".capture.json"
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_MODE = 0o600
 
 
 @dataclass(frozen=True)
@@ -26,31 +31,55 @@ class KeptFile:
         capture: What it holds.
         left: What was not as before when it was written.
         at: When that was: seconds since 1970.
+        boot: The boot of this machine in which it was.
     """
 
     path: str
     capture: Capture
-    left: Tuple[str, ...]
+    left: Left
     at: float
+    boot: str
+
+    @property
+    def is_of_this_boot(self) -> bool:
+        """Whether the machine has not been booted anew since."""
+        return self.boot == boot_id()
 
 
-def keep(capture: Capture, left: Sequence[str], folder: str = FOLDER) -> Optional[str]:
-    """Write a capture to a new file (mode 0600, in a folder of mode 0700).
+def boot_id() -> str:
+    """What names the present boot of this machine; "" where the kernel does not tell."""
+    try:
+        return _BOOT_ID.read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
+
+
+def keep(capture: Capture, left: Left, folder: str = FOLDER) -> str:
+    """Write a capture to a new file (mode 0600, in a folder of mode 0700), whole or not at all.
 
     Returns:
-        The file; None when it cannot be written, which must not hide why it was to be.
+        The file.
+
+    Raises:
+        HostError: It cannot be written.
     """
-    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-    path = Path(folder) / f"{capture.handle}-{stamp}-{os.getpid()}{_SUFFIX}"
+    now = time.time_ns()
+    stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(now // 10**9))
+    name = f"{capture.handle}-{stamp}.{now % 10**9:09}Z{_SUFFIX}"
+    made = {**capture.as_dict(), "left": left.as_dict(), "at": now / 10**9, "boot": boot_id()}
+    path = private_folder(Path(folder)) / name
+    partial = path.with_name(f".{name}")
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            json.dump({**capture.as_dict(), "left": list(left), "at": time.time()}, file)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+        with os.fdopen(os.open(partial, flags, _MODE), "w", encoding="ascii") as file:
+            json.dump(made, file)
             file.flush()
             os.fsync(file.fileno())
-    except OSError:
-        return None
+        os.rename(partial, path)
+    except OSError as error:
+        with suppress(OSError):
+            os.unlink(partial)
+        raise HostError(f"{path}: {error.strerror}") from error
     return str(path)
 
 
@@ -71,14 +100,14 @@ def read(path: str) -> KeptFile:
     try:
         found = json.loads(data)
         capture = Capture.from_dict(found)
-        left, at = found["left"], found["at"]
-        if type(at) not in (int, float) or not all(isinstance(line, str) for line in left):
-            raise FormatError("`left` and `at` are sentences and a time")
+        left, at, boot = Left.from_dict(found["left"]), found["at"], found["boot"]
+        if type(at) not in (int, float) or type(boot) is not str:
+            raise FormatError("`at` is a time, and `boot` a name")
     except FormatError as error:
         raise FormatError(f"{path}: {error}", offset=error.offset) from error
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise FormatError(f"{path}: not a kept capture: {error}") from error
-    return KeptFile(path, capture, tuple(left), float(at))
+    return KeptFile(path, capture, left, float(at), boot)
 
 
 def kept(folder: str = FOLDER) -> Tuple[str, ...]:
@@ -93,4 +122,4 @@ def kept(folder: str = FOLDER) -> Tuple[str, ...]:
         return ()
     except OSError as error:
         raise HostError(f"{error.filename}: {error.strerror}") from error
-    return tuple(os.path.join(folder, name) for name in names if name.endswith(_SUFFIX))
+    return tuple(os.path.join(folder, name) for name in names if name.endswith(_SUFFIX) and not name.startswith("."))

@@ -12,15 +12,27 @@ import os
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Iterator
+from typing import Iterator, Set
 from uuid import UUID
 
 from xenvcpu.deadline import Deadline, Patience
 from xenvcpu.errors import DomainBusyError, HostError
+from xenvcpu.privatefolder import private_folder
 
-FOLDER = Path("/run/lock")
+FOLDER = Path("/run/lock/xenvcpu")
 _STEP = 0.02
 _PID_SIZE = 32
+_held: Set[int] = set()
+
+
+def _close_in_child() -> None:
+    """A fork of the program would keep the lock for as long as it lives."""
+    for descriptor in _held:
+        os.close(descriptor)
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_close_in_child)
 
 
 @contextmanager
@@ -36,15 +48,16 @@ def domain_lock(handle: UUID, folder: Path, patience: Patience, deadline: Deadli
     """
     flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(folder / f"xenvcpu-{handle}.lock", flags, 0o600)
+        descriptor = os.open(private_folder(folder) / f"{handle}.lock", flags, 0o600)
     except OSError as error:
         raise HostError(f"{error.filename}: {error.strerror}; the lock of a domain lies there") from error
+    _held.add(descriptor)
     try:
         _take(descriptor, handle, patience, deadline)
         os.pwrite(descriptor, f"{os.getpid():<{_PID_SIZE}}".encode("ascii"), 0)
         yield descriptor
     finally:
+        _held.discard(descriptor)
         os.close(descriptor)
 
 

@@ -1,73 +1,72 @@
 # SPDX-License-Identifier: MIT
 """Putting a domain back as it was captured, while it is paused.
 
-The program that failed does it, or its guard, or `xenvcpu recover` on another day; it may be done any number of times.
+The program that failed does it, or its guard; it may be done any number of times.
 """
 
 from __future__ import annotations
 
+import errno
 import time
-from typing import Any, Optional, Sequence, Tuple
+from dataclasses import replace
+from typing import Any, Optional, Set
 
 from xenvcpu.capture import Capture
-from xenvcpu.errors import NoSuchDomainError, XenVcpuError
+from xenvcpu.errors import HypercallError, NoSuchDomainError, XenVcpuError
+from xenvcpu.left import Left
 from xenvcpu.ports.dom0 import Dom0Port
-from xenvcpu.readback import differences
+from xenvcpu.readback import online_differences, state_differences
 from xenvcpu.savedstate import SavedState
 
 ATTEMPTS = 3
 _BETWEEN = 0.01
 """Seconds between two attempts: a host that is short of memory may have some again."""
 
-CRASHED = "the domain has crashed"
 
+def is_being_destroyed(error: BaseException) -> bool:
+    """Whether an error is what Xen answers to a read of an HVM domain under destruction.
 
-def put_back(port: Dom0Port, capture: Capture) -> Optional[Tuple[str, ...]]:
-    """Load what was captured, and make every vcpu that came up meanwhile fresh again.
-
-    Fresh is what such a vcpu was, unless it had been initialised and down: the state that it
-    then had cannot be read from dom0, and is lost. Nothing is loaded where nothing has changed:
-    a load has side effects.
-
-    Returns:
-        What is not as it was, one line each, and empty when all is; None when the domain is gone.
+    XEN_DOMINF_dying is set only at the end of that (getdomaininfo, 4.7 to 4.22), but hvm_save refuses all along.
     """
-    fresh: Optional[Sequence[int]] = None
-    left: Tuple[str, ...] = ()
-    for attempt in range(ATTEMPTS):
-        if attempt:
-            time.sleep(_BETWEEN)
-        try:
-            if _is_gone(port, capture):
-                return None
-            if fresh is None:
-                fresh = _reached(port, capture)
-            left = _attempt(port, capture, capture.fresh if fresh is None else fresh, is_known=fresh is not None)
-        except XenVcpuError as error:
-            left = (str(error),)
-        if not left or left[0] == CRASHED:
-            break
-    return left
+    return isinstance(error, HypercallError) and (error.op, error.errno) == ("xc_domain_hvm_getcontext", errno.EINVAL)
 
 
-def _is_gone(port: Dom0Port, capture: Capture) -> bool:
-    try:
-        now = port.domain(capture.domid)
-    except NoSuchDomainError:
-        return True
-    return now.handle != capture.handle or now.is_dying
+def narrowed(port: Dom0Port, capture: Capture) -> Capture:
+    """A capture that says which vcpus the change has reached: those that were fresh and are online by now.
 
-
-def _reached(port: Dom0Port, capture: Capture) -> Optional[Sequence[int]]:
-    """The vcpus that were not online and are by now; None if that cannot be read, and then all count.
-
-    One that the change did not reach is left alone: it may have been initialised before.
+    The others are left alone: they may have been initialised before. Where that cannot be read, all count.
     """
+    if capture.reached is not None:
+        return capture
     try:
         online = _read(port, capture).cpu
     except XenVcpuError:
-        return None
-    return tuple(vcpuid for vcpuid in capture.fresh if vcpuid in online)
+        return capture
+    return replace(capture, reached=tuple(vcpuid for vcpuid in capture.fresh if vcpuid in online))
+
+
+def put_back(port: Dom0Port, capture: Capture) -> Optional[Left]:
+    """Load what was captured, and make every vcpu that came up meanwhile fresh again.
+
+    Fresh is what such a vcpu was, unless it had been initialised and down: the state that it
+    then had cannot be read from dom0, and is lost. Nothing is loaded where nothing has changed,
+    since a load has side effects; and nothing over vcpus that may have run meanwhile.
+
+    Returns:
+        What is not as it was; None when the domain is gone, or being destroyed.
+    """
+    attempt = _PutBack(port, capture)
+    for number in range(ATTEMPTS):
+        if number:
+            time.sleep(_BETWEEN)
+        try:
+            left = attempt.run()
+        except XenVcpuError as error:
+            attempt.error = error
+        else:
+            return left
+    assert attempt.error is not None
+    return None if is_being_destroyed(attempt.error) else attempt.guess()
 
 
 def _read(port: Dom0Port, capture: Capture) -> SavedState:
@@ -75,25 +74,64 @@ def _read(port: Dom0Port, capture: Capture) -> SavedState:
     return SavedState.parse(port.read_context(capture.domid, buffer), capture.release)
 
 
-def _left(port: Dom0Port, capture: Capture) -> Tuple[str, ...]:
-    """What is not as it was."""
-    if port.domain(capture.domid).is_shutdown:
-        return (CRASHED,)
-    found, now = capture.state, _read(port, capture)
-    pats = (
-        f"vcpu {vcpuid}: its PAT is no more {pat:#x}"
-        for vcpuid, pat in found.own_pats.items()
-        if vcpuid not in found.kept_pats and now.own_pats.get(vcpuid) != pat
-    )
-    return (*differences(found, (), now), *pats)
+class _PutBack:
+    """One put-back, over its attempts.
 
+    Attributes:
+        error: What stopped the last attempt.
+    """
 
-def _attempt(port: Dom0Port, capture: Capture, fresh: Sequence[int], *, is_known: bool) -> Tuple[str, ...]:
-    if is_known and not fresh:
-        left = _left(port, capture)
-        if not left or left[0] == CRASHED:
-            return left
-    port.load_context(capture.domid, capture.state.restoring_stream())
-    for vcpuid in fresh:
-        port.reset_vcpu(capture.domid, vcpuid)
-    return _left(port, capture)
+    def __init__(self, port: Dom0Port, capture: Capture) -> None:
+        self._port = port
+        self._capture = narrowed(port, capture)
+        reached = self._capture.reached
+        self._fresh: Set[int] = set(self._capture.fresh if reached is None else reached)
+        self.error: Optional[XenVcpuError] = None
+
+    def run(self) -> Optional[Left]:
+        """One attempt.
+
+        Raises:
+            XenVcpuError: It failed.
+        """
+        port, domid = self._port, self._capture.domid
+        try:
+            now = port.domain(domid)
+        except NoSuchDomainError:
+            return None
+        if now.handle != self._capture.handle or now.is_dying:
+            return None
+        if now.has_crashed:
+            return Left(is_crashed=True)
+        left = self._look()
+        if not now.is_paused:
+            said = f"domain {domid} was unpaused by somebody else: its vcpus have run, and were not set back"
+            return replace(left, other=(*left.other, said))
+        if left or self._fresh:
+            port.load_context(domid, self._capture.state.restoring_stream())
+            for vcpuid in sorted(self._fresh):
+                port.reset_vcpu(domid, vcpuid)
+                self._fresh.discard(vcpuid)
+            left = Left(is_crashed=True) if port.domain(domid).has_crashed else self._look()
+        return left
+
+    def _look(self) -> Left:
+        """What is not as it was."""
+        found, now = self._capture.state, _read(self._port, self._capture)
+        down, surplus = online_differences(found, (), now)
+        pats = (
+            f"vcpu {vcpuid}: its PAT is no more {pat:#x}"
+            for vcpuid, pat in found.own_pats.items()
+            if vcpuid not in (*found.kept_pats, *down) and now.own_pats.get(vcpuid) != pat
+        )
+        other = (*state_differences(found, (), now, gone=down), *pats)
+        return Left(down, tuple(sorted({*surplus, *self._fresh})), other)
+
+    def guess(self) -> Left:
+        """What may not be as it was, when the last attempt failed; as it is, if that can be seen all the same."""
+        said = (str(self.error),)
+        try:
+            left = self._look()
+        except XenVcpuError:
+            return Left(self._capture.state.online, tuple(sorted(self._fresh)), said, is_known=False)
+        return replace(left, other=(*left.other, *said)) if left else left

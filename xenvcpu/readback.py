@@ -7,7 +7,7 @@ Xen changes some fields on the way in, and they are compared as it keeps them
 
 from __future__ import annotations
 
-from typing import Collection, List, Sequence
+from typing import Collection, List, Sequence, Tuple
 
 from xenvcpu.abi.registers import AR_P, CR0_PE
 from xenvcpu.abi import cpu_record, xsave
@@ -78,10 +78,10 @@ def _lost_components(vcpuid: int, wanted: bytes, got: bytes) -> List[str]:
     return [f"vcpu {vcpuid}: its {', '.join(xsave.components(lost))} state was dropped"] if lost else []
 
 
-def differences(
+def online_differences(
     found: SavedState, new: Sequence[Record], after: SavedState, gone: Collection[int] = ()
-) -> List[str]:
-    """Everything that is not as it was asked or found.
+) -> Tuple[Tuple[int, ...], Tuple[int, ...]]:
+    """The vcpus that should be online and are not, and those that are and should not be.
 
     Args:
         found: The domain before.
@@ -89,13 +89,19 @@ def differences(
         after: The domain after.
         gone: The vcpus that were made fresh.
     """
+    expected = {*found.cpu, *(record.instance for record in new)} - set(gone)
+    return tuple(sorted(expected - set(after.cpu))), tuple(sorted(set(after.cpu) - expected))
+
+
+def state_differences(
+    found: SavedState, new: Sequence[Record], after: SavedState, gone: Collection[int] = ()
+) -> List[str]:
+    """How the vcpus that are online, as they should be, differ from what was asked or found; arguments as above."""
     lines = []
     kept = [vcpuid for vcpuid in found.cpu if vcpuid not in gone]
     for record in (*map(found.cpu.__getitem__, kept), *new):
         got = after.cpu.get(record.instance)
-        if got is None:
-            lines.append(f"vcpu {record.instance} is not online")
-        else:
+        if got is not None:
             lines += record_differences(record.instance, record.payload, got.payload)
     for vcpuid in kept:
         if vcpuid in found.xsave and vcpuid in after.xsave:
@@ -105,5 +111,16 @@ def differences(
     for vcpuid, pat in found.kept_pats.items():
         if vcpuid in kept and after.own_pats.get(vcpuid) != pat:
             lines.append(f"vcpu {vcpuid}: its PAT is no more {pat:#x}")
-    expected = {*kept, *(record.instance for record in new)}
-    return lines + [f"vcpu {vcpuid} is online, though nobody asked" for vcpuid in after.cpu if vcpuid not in expected]
+    return lines
+
+
+def differences(
+    found: SavedState, new: Sequence[Record], after: SavedState, gone: Collection[int] = ()
+) -> List[str]:
+    """Everything that is not as it was asked or found, one line each; arguments as above."""
+    down, surplus = online_differences(found, new, after, gone)
+    return [
+        *(f"vcpu {vcpuid} is not online" for vcpuid in down),
+        *state_differences(found, new, after, gone),
+        *(f"vcpu {vcpuid} is online, though nobody asked" for vcpuid in surplus),
+    ]

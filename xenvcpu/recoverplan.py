@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a recovery will do: bring back, from a capture, the vcpus that a change which failed has left down."""
+"""What a recovery will do: bring back, from a kept capture, the vcpus that a change which failed has left down."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from xenvcpu.abi import save_stream
 from xenvcpu.abi.domain_info import DomainInfo
 from xenvcpu.abi.save_stream import Record
 from xenvcpu.calls import Calls
-from xenvcpu.capture import Capture
 from xenvcpu.errors import ChangeError, DomainChangedError
+from xenvcpu.keptfile import KeptFile
 from xenvcpu.plan import refuse_pat_loss
 from xenvcpu.savedstate import SavedState, with_tsc
 
@@ -32,18 +32,18 @@ class Recovered(NamedTuple):
 class RecoverPlan:
     """A recovery of one domain.
 
-    A vcpu that is online goes on as it is, for it has run since the capture. One that was online then
-    and is down now gets its captured state, with the TSC of those that run. One that the change
-    which failed had brought up is made fresh.
+    Only the vcpus that the failed change was seen to leave otherwise are touched. One that is online again goes on as
+    it is, for it has run since. One that is down still gets its captured state, with the TSC of those that run. One
+    that the change had brought up, and that had been fresh, is made fresh.
 
     Attributes:
         domain: The domain as it was found.
-        capture: What it was before that change.
-        force: Whether a loss that cannot be helped is accepted.
+        kept: What it was before that change, and what was left.
+        force: Whether to go by what may be left, where that was not seen; and to accept a loss that cannot be helped.
     """
 
     domain: DomainInfo
-    capture: Capture
+    kept: KeptFile
     force: bool = False
 
     verb: ClassVar[str] = "recover"
@@ -51,29 +51,28 @@ class RecoverPlan:
 
     @property
     def vcpuids(self) -> Tuple[int, ...]:
-        """The vcpus that were online at the capture."""
-        return self.capture.state.online
+        """The vcpus that were left otherwise."""
+        return tuple(sorted({*self.kept.left.down, *self.kept.left.surplus}))
 
     def recovered(self, found: SavedState) -> Recovered:
         """What there is to do."""
-        return Recovered(
-            tuple(vcpuid for vcpuid in self.vcpuids if vcpuid not in found.cpu),
-            tuple(vcpuid for vcpuid in self.capture.fresh if vcpuid in found.cpu),
-        )
+        left = self.kept.left
+        return Recovered(tuple(vcpuid for vcpuid in left.down if vcpuid not in found.cpu), left.surplus)
 
     def calls(self, found: SavedState) -> Calls:
         """The load and the resets; none where nothing is missing.
 
         Raises:
-            DomainChangedError: The capture is of another domain, or its release of Xen of another layout.
+            DomainChangedError: The capture is of another domain or of another life of it, or of another Xen; or what
+                was left was not seen, and `force` does not go by what may be.
             PatLostError: The load would change the memory types of a vcpu that is online.
         """
-        self._require_same(found)
+        self.require_same(found)
         missing, surplus = self.recovered(found)
         if not missing:
             return Calls(None, surplus)
         refuse_pat_loss(self.domain, found, force=self.force)
-        before = self.capture.state
+        before = self.kept.capture.state
         new = [self._record(before, found, vcpuid) for vcpuid in missing]
         beside = [of[vcpuid] for of in (before.xsave, before.kept_mtrr) for vcpuid in missing if vcpuid in of]
         stream = save_stream.join((found.header, *found.kept, *new, *beside, save_stream.END))
@@ -85,14 +84,27 @@ class RecoverPlan:
         record = before.cpu[vcpuid]
         return record._replace(payload=with_tsc(record.payload, found.tsc)) if found.cpu else record
 
-    def _require_same(self, found: SavedState) -> None:
-        domid, capture = self.domain.domid, self.capture
+    def require_same(self, found: SavedState) -> None:
+        """The capture is of this domain, as it has lived on since.
+
+        Raises:
+            DomainChangedError: It is not; registers from another life would run into another kernel.
+        """
+        domid, capture = self.domain.domid, self.kept.capture
         if self.domain.handle != capture.handle:
-            raise DomainChangedError(
-                f"the capture is of domain {capture.handle}, not of domain {domid} ({self.domain.handle})", domid=domid
+            why = f"the capture is of domain {capture.handle}, not of domain {domid} ({self.domain.handle})"
+        elif domid != capture.domid or not self.kept.is_of_this_boot:
+            why = (
+                f"domain {domid} was rebooted, restored or migrated since the capture (it was domain {capture.domid}):"
+                " its kernel knows nothing of those registers"
             )
-        if found.release != capture.release:
-            raise DomainChangedError(
-                f"the capture was made under Xen {capture.release}; this is Xen {found.release}, and its records may be"
-                " laid out otherwise", domid=domid,
+        elif found.release != capture.release:
+            why = f"the capture was made under Xen {capture.release}, and this is Xen {found.release}"
+        elif not self.kept.left.is_known and not self.force:
+            why = (
+                f"Xen could not be asked what domain {domid} had lost; look with `xenvcpu list`, and with --force every"
+                " vcpu that was online at the capture and is down now is brought back"
             )
+        else:
+            return
+        raise DomainChangedError(why, domid=domid)

@@ -12,15 +12,18 @@ from typing import Any, Iterator, List, Optional, Protocol, Tuple, Type
 
 from xenvcpu.abi.domain_info import DomainInfo
 from xenvcpu import pausing
-from xenvcpu.audit import outcome_of
+from xenvcpu.audit import name_of, outcome_of
 from xenvcpu.calls import Calls
 from xenvcpu.capture import Capture
 from xenvcpu.deadline import Deadline
-from xenvcpu.errors import ChangeError, DomainChangedError, DomainError, NoSuchDomainError, XenVcpuError
+from xenvcpu.errors import (
+    ChangeError, DomainChangedError, DomainError, HostError, HypercallError, NoSuchDomainError, XenVcpuError,
+)
 from xenvcpu.heldsignals import held_signals
 from xenvcpu.keeper import Keeper
+from xenvcpu.left import CRASHED, Left
 from xenvcpu.ports.dom0 import Dom0Port
-from xenvcpu.putback import CRASHED, put_back
+from xenvcpu.putback import is_being_destroyed, narrowed, put_back
 from xenvcpu.readback import differences
 from xenvcpu.savedstate import TSC_SIZE, SavedState, with_tsc
 
@@ -78,19 +81,10 @@ def carry_out(port: Dom0Port, keeper: Keeper, change: Change) -> Outcome:
             outcome = transaction.run()
         except BaseException as error:
             if transaction.touched is not None:
-                _explain(port, error)
-                transaction.audit("failed", error)
+                transaction.explain(error)
             raise
         transaction.audit("done")
     return outcome
-
-
-def _explain(port: Dom0Port, error: BaseException) -> None:
-    """Add what Xen printed meanwhile; that it cannot be read must not hide the error that it explains."""
-    if isinstance(error, XenVcpuError):
-        with suppress(XenVcpuError):
-            lines = port.console().splitlines()[-_CONSOLE_LINES:]
-            error.console = tuple(line[:_CONSOLE_WIDTH] for line in lines)
 
 
 class _Transaction:
@@ -105,12 +99,14 @@ class _Transaction:
         self._domid = change.domain.domid
         self._buffer: Any = None
         self._reset: List[int] = []
+        self._unkept: Optional[Tuple[Capture, Left]] = None
         self.touched: Optional[Calls] = None
 
     def run(self) -> Outcome:
         """The whole change."""
         self._buffer = self._port.context_buffer(self._domid)
-        self._port.console()
+        with suppress(XenVcpuError):  # without it an error explains less
+            self._port.console()
         with _paused(self._keeper, self._domid, self._deadline):
             began = time.monotonic()
             capture = self._look()
@@ -129,10 +125,19 @@ class _Transaction:
             raise DomainChangedError(f"domain {domid} is another domain by now; nothing was touched", domid=domid)
         if now.is_shutdown or now.is_dying:
             raise DomainError(f"domain {domid} has shut down or crashed: its vcpus run no more", domid=domid)
-        stream = self._port.read_context(domid, self._buffer)
+        if not now.is_paused:
+            raise DomainChangedError(f"somebody else unpauses domain {domid}; nothing was touched", domid=domid)
+        try:
+            stream = self._port.read_context(domid, self._buffer)
+        except HypercallError as error:
+            if now.is_hvm and is_being_destroyed(error):
+                raise DomainError(f"domain {domid} is being destroyed: its vcpus run no more", domid=domid) from error
+            raise
         return Capture(domid, now.handle, self._port.release, change.verb, change.vcpuids, stream)
 
     def _touch(self, capture: Capture, calls: Calls) -> None:
+        if calls.is_empty:
+            return
         self._keeper.touching(capture)
         self.touched = calls
         try:
@@ -145,8 +150,7 @@ class _Transaction:
         except BaseException as error:
             self._put_back(capture, error)
             raise
-        finally:
-            self._keeper.settled()
+        self._keeper.settled()
 
     def _verify(self, capture: Capture, calls: Calls) -> None:
         after = SavedState.parse(self._port.read_context(self._domid, self._buffer), self._port.release)
@@ -159,27 +163,33 @@ class _Transaction:
 
     def _death(self) -> List[str]:
         """Whether the domain died of it: Xen answers 0 all the same when it cannot read the PDPTEs (trap 7)."""
-        return [CRASHED] if self._port.domain(self._domid).is_shutdown else []
+        return [CRASHED] if self._port.domain(self._domid).has_crashed else []
 
     def _put_back(self, capture: Capture, error: BaseException) -> None:
-        """Put everything back, and say with the error how that went."""
+        """Put everything back, and say with the error how that went.
+
+        What interrupts this leaves the capture with the guard, which puts it back before it unpauses.
+        """
+        capture = narrowed(self._port, capture)
+        self._keeper.touching(capture)
         left = put_back(self._port, capture)
+        if left and not left.is_crashed:
+            left = self._keeper.put_back(left)
+        self._keeper.settled()
         if left is None:
             return
-        kept = None
-        if left and left[0] != CRASHED:
-            left = self._keeper.put_back(left)
-            kept = self._keeper.keep(capture, left) if left else None
-        left += self._lost(capture)
+        lines = (*left.lines, *self._lost(capture))
         if not isinstance(error, XenVcpuError):
-            if not left:
+            if not lines:
                 return
             error = self._change.failed(
                 f"the {self._change.verb} of domain {self._domid} was interrupted ({type(error).__name__})",
                 domid=self._domid,
             )
-        error.restored, error.left, error.kept = not left, left, kept
-        if left:
+        error.restored, error.left = not lines, lines
+        if left and not left.is_crashed:
+            self._unkept = capture, left
+        if lines:
             raise error
 
     def _lost(self, capture: Capture) -> Tuple[str, ...]:
@@ -200,6 +210,19 @@ class _Transaction:
                 domid=self._domid, differences=died, restored=False,
             )
 
+    def explain(self, error: BaseException) -> None:
+        """When the domain runs again: keep what was lost in a file, add what Xen printed, and log it all."""
+        if isinstance(error, XenVcpuError):
+            if self._unkept is not None:
+                try:
+                    error.kept = self._keeper.keep(*self._unkept)
+                except HostError as unwritten:
+                    error.left = (*error.left, f"what it was could NOT be kept: {unwritten}")
+            with suppress(XenVcpuError):  # that it cannot be read must not hide the error that it explains
+                lines = self._port.console().splitlines()[-_CONSOLE_LINES:]
+                error.console = tuple(line[:_CONSOLE_WIDTH] for line in lines)
+        self.audit("failed", error)
+
     def audit(self, outcome: str, error: Optional[BaseException] = None) -> None:
         """Log what was done."""
         touched, change = self.touched, self._change
@@ -209,10 +232,10 @@ class _Transaction:
         for record in touched.new:
             contexts.update(record.instance.to_bytes(4, "little") + with_tsc(record.payload, bytes(TSC_SIZE)))
         said = outcome_of(
-            outcome, getattr(error, "left", ()), getattr(error, "kept", None),
+            outcome, getattr(error, "restored", None), getattr(error, "left", ()), getattr(error, "kept", None),
             digest=contexts.hexdigest() if touched.new else "", error="" if error is None else str(error),
         )
-        self._keeper.audit(change.verb, self._domid, change.domain.handle, change.vcpuids, said)
+        self._keeper.audit(change.verb, name_of(self._domid, change.domain.handle), touched.vcpuids, said)
 
 
 @contextmanager
@@ -221,8 +244,8 @@ def _paused(keeper: Keeper, domid: int, deadline: Deadline) -> Iterator[None]:
 
     A signal in between would leave half of the vcpus down: it waits until the pause is over.
     """
-    with held_signals():
-        keeper.pause(domid, deadline)
+    with held_signals() as signals:
+        keeper.pause(domid, deadline, signals.is_due)
         try:
             yield
         except BaseException as error:
@@ -236,9 +259,12 @@ def _unpause_after(keeper: Keeper, domid: int, error: BaseException) -> None:
     try:
         keeper.unpause(domid)
     except XenVcpuError as refusal:
-        if pausing.number_of(refusal) in (errno.EINVAL, errno.ESRCH):
+        if pausing.number_of(refusal) == errno.ESRCH:
             return
-        left = _still_paused(domid, refusal)
+        is_stolen = pausing.number_of(refusal) == errno.EINVAL
+        if is_stolen and getattr(error, "restored", None) is None:
+            return  # nothing was touched
+        left = (_STOLEN.format(domid),) if is_stolen else _still_paused(domid, refusal)
         if not isinstance(error, XenVcpuError):
             failure = ChangeError(f"{left[0]}, after {type(error).__name__}", domid=domid, restored=False)
             failure.left = left
@@ -255,15 +281,13 @@ def _unpause(keeper: Keeper, domid: int) -> None:
         if pausing.number_of(refusal) != errno.EINVAL:
             refusal.restored, refusal.left = False, (_DONE, *_still_paused(domid, refusal))
             raise
-        error = DomainChangedError(
-            f"domain {domid} was unpaused by somebody else meanwhile: its vcpus may have run on between the read and"
-            " the load, and have been set back", domid=domid,
-        )
+        error = DomainChangedError(_STOLEN.format(domid), domid=domid)
         error.restored, error.left = False, (_DONE,)
         raise error from refusal
 
 
 _DONE = "all that was asked for is done"
+_STOLEN = "domain {} was unpaused by somebody else meanwhile: its vcpus may have run on, and have been set back"
 
 
 def _still_paused(domid: int, refusal: XenVcpuError) -> Tuple[str, ...]:

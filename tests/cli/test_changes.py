@@ -15,6 +15,7 @@ from xenvcpu.capture import Capture
 from xenvcpu.deadline import Patience
 from xenvcpu.guard.folders import of_user
 from xenvcpu.host import open_host
+from xenvcpu.left import Left
 from xenvcpu.lock import domain_lock
 
 Run = Callable[..., Any]
@@ -49,8 +50,7 @@ def kept(run: Run, world: str) -> str:
         web = host.domain("web")
         stream = host.dom0.read_context(web.domid, host.dom0.context_buffer(web.domid))  # type: ignore[arg-type]
         capture = Capture(web.domid, web.info.handle, web.release, "start", (2,), stream)  # type: ignore[union-attr]
-        path = keptfile.keep(capture, ("vcpu 1 is not online",), host.folders.kept)
-    assert path is not None
+        path = keptfile.keep(capture, Left(down=(1,), surplus=(2,)), host.folders.kept)
     run("--host", world, "stop", "web", "1")
     run("--host", world, "start", "web", "2", "preset:flat32")
     return path
@@ -87,7 +87,7 @@ def test_recover_without_a_file_says_that_nothing_is_kept(run: Run, world: str) 
 
 def test_recover_lists_what_is_kept(run: Run, world: str, kept: str) -> None:
     text = run("--host", world, "recover").out
-    assert kept in text and "vcpu 1 is not online" in text
+    assert kept in text and "vcpu 1 is down, and was online" in text
     (each,) = run("--host", world, "recover", "--json").json["kept"]
     assert (each["file"], each["verb"], each["vcpus"]) == (kept, "start", [2])
 
@@ -116,9 +116,42 @@ def test_a_capture_of_another_xen_is_refused(run: Run, world: str, kept: str) ->
     assert ran.code == 1 and "under Xen 4.14" in ran.err and online(run, world) == [0, 2]
 
 
+@pytest.mark.parametrize(("key", "value"), [("domid", 9), ("boot", "another")])
+def test_registers_of_another_life_are_not_loaded_into_this_one(
+    run: Run, world: str, kept: str, key: str, value: object
+) -> None:
+    found = json.loads(Path(kept).read_text())
+    Path(kept).write_text(json.dumps({**found, key: value}))
+    ran = run("--host", world, "recover", kept)
+    assert ran.code == 1 and "rebooted, restored or migrated" in ran.err and online(run, world) == [0, 2]
+
+
+def test_what_was_not_seen_to_be_lost_is_brought_back_only_by_force(run: Run, world: str, kept: str) -> None:
+    found = json.loads(Path(kept).read_text())
+    Path(kept).write_text(json.dumps({**found, "left": {**found["left"], "is_known": False}}))
+    assert "Xen could not be asked" in run("--host", world, "recover", kept).err
+    assert run("--host", world, "recover", kept, "--dry-run").code == 1 and online(run, world) == [0, 2]
+    assert run("--host", world, "recover", kept, "--force").code == 0 and online(run, world) == [0, 1]
+
+
+def test_vcpus_that_were_not_lost_are_let_be(run: Run, world: str, kept: str) -> None:
+    found = json.loads(Path(kept).read_text())
+    left = {**found["left"], "surplus": [], "other": ["vcpu 0: its PAT is no more 0x7"]}
+    Path(kept).write_text(json.dumps({**found, "left": left}))
+    ran = run("--host", world, "recover", kept)
+    assert online(run, world) == [0, 1, 2] and "cannot be brought back: vcpu 0: its PAT" in ran.out
+    assert Path(kept).exists()
+
+
+def test_one_damaged_file_does_not_hide_the_others(run: Run, world: str, kept: str) -> None:
+    Path(kept).with_name(f"{uuid.UUID(int=1)}-x.capture.json").write_text("{")
+    ran = run("--host", world, "recover")
+    assert ran.code == 0 and kept in ran.out and "not a kept capture" in ran.err
+
+
 @pytest.mark.parametrize("change", [
     {"stream": "%%%"}, {"stream": "AAAA"}, {"stream": None}, {"schema": 9}, {"domid": -1}, {"vcpus": ["x"]},
-    {"uuid": "x"}, {"xen": "5.0"}, {"left": 5}, {"left": [5]}, {"at": "now"},
+    {"uuid": "x"}, {"xen": "5.0"}, {"left": 5}, {"left": {}}, {"at": "now"}, {"boot": 5}, {"reached": [-1]},
 ], ids=str)
 def test_a_damaged_capture_is_told_by_its_name(run: Run, world: str, kept: str, change: dict[str, object]) -> None:
     found = json.loads(Path(kept).read_text())

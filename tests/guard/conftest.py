@@ -6,7 +6,7 @@ from __future__ import annotations
 import socket
 import threading
 from pathlib import Path
-from typing import Callable, Iterator, List
+from typing import Callable, Iterator, List, Sequence
 
 import pytest
 
@@ -42,8 +42,8 @@ class Stage:
         self.port = port
         self.web = Dom0Domain(port, self.keeper, port.domain(xen.named("web").domid), "web")
 
-    def audit(self, verb: str, domid: int, handle: object, vcpuids: object, outcome: str) -> None:
-        self.audited.append(f"{verb} {outcome}")
+    def audit(self, verb: str, domain: str, vcpuids: Sequence[int], outcome: str) -> None:
+        self.audited.append(f"{verb} {','.join(map(str, vcpuids))} {outcome}")
 
     def start_guard(self) -> GuardProcess:
         """A guard with libraries of its own, as a process would have."""

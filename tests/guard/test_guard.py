@@ -123,14 +123,14 @@ def test_what_nobody_can_put_back_is_kept_in_a_file_and_brought_back_later(stage
     assert stat.S_IMODE(os.stat(Path(error.kept).parent).st_mode) == 0o700
 
     kept = keptfile.read(error.kept)
-    assert stage.web.plan_recovery(kept.capture) == ((0, 1), ())
-    assert stage.web.recover(kept.capture) == ((0, 1), ())
+    assert stage.web.plan_recovery(kept) == ((0, 1), ())
+    assert stage.web.recover(kept) == ((0, 1), ())
     assert online(stage) == [0, 1]
     after = stage.web.record(1)
     assert {n: v for n, v in after.values.items() if n != "tsc"} == {
         n: v for n, v in before.values.items() if n != "tsc"
     }
-    assert stage.web.recover(kept.capture) == ((), ())
+    assert stage.web.recover(kept) == ((), ())
 
 
 def test_the_deadline_holds_while_xen_is_busy_and_the_pause_is_given_back_later(stage: Stage) -> None:
@@ -193,7 +193,7 @@ def test_each_change_is_audited_once_with_its_context(stage: Stage) -> None:
     stage.web.start([1], context)
     stage.web.stop([1])
     first, second = stage.audited
-    assert first.startswith("start outcome=done context=sha256:") and second == "stop outcome=done"
+    assert first.startswith("start 1 outcome=done context=sha256:") and second == "stop 1 outcome=done"
 
 
 def test_a_journal_says_what_its_last_writer_said() -> None:

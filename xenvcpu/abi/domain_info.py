@@ -43,6 +43,9 @@ _NUMBERS = {
 }
 
 
+SHUTDOWN_CRASH = 3
+
+
 @dataclass(frozen=True)
 class DomainInfo:
     """A snapshot of one domain.
@@ -51,7 +54,7 @@ class DomainInfo:
         domid: Compare it with the one asked for: a list starts with the next domain that exists.
         handle: The UUID that the toolstack gave it.
         is_hvm: HVM or PVH; a PV domain otherwise.
-        is_dying: Being destroyed, only waiting for its last pages.
+        is_dying: Destroyed, only waiting for its last pages; not set while it is being destroyed.
         is_shutdown: Its software has stopped or crashed; see `shutdown_reason`.
         is_paused: By a toolstack.
         is_blocked: All its vcpus wait.
@@ -82,6 +85,11 @@ class DomainInfo:
     tot_pages: int = 0
     cpupool: int = 0
     other_flags: int = 0
+
+    @property
+    def has_crashed(self) -> bool:
+        """Whether it has crashed; one that shut down otherwise did so by itself."""
+        return self.is_shutdown and self.shutdown_reason == SHUTDOWN_CRASH
 
     @property
     def vcpu_count(self) -> int:

@@ -4,12 +4,11 @@
 from __future__ import annotations
 
 import os
-import stat
 from dataclasses import dataclass
 from pathlib import Path
 
 from xenvcpu import keptfile, lock
-from xenvcpu.errors import HostError
+from xenvcpu.privatefolder import private_folder
 
 
 @dataclass(frozen=True)
@@ -35,12 +34,5 @@ def of_user() -> Folders:
     Raises:
         HostError: The folder is another user's.
     """
-    folder = Path(os.environ.get("XDG_RUNTIME_DIR") or "/tmp") / f"xenvcpu-{os.geteuid()}"
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        found = folder.lstat()
-    except OSError as error:
-        raise HostError(f"{error.filename}: {error.strerror}; the locks of a world file lie there") from error
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
-        raise HostError(f"{folder} is not a folder of yours; remove it, or set XDG_RUNTIME_DIR")
-    return Folders(folder, str(folder))
+    folder = private_folder(Path(os.environ.get("XDG_RUNTIME_DIR") or "/tmp") / f"xenvcpu-{os.geteuid()}")
+    return Folders(folder / "locks", str(folder / "kept"))

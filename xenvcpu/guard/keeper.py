@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import Any, Callable, Dict, Iterator, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterator, Optional
 
 from xenvcpu import keptfile, pausing
 from xenvcpu.abi.domain_info import DomainInfo
@@ -17,6 +17,7 @@ from xenvcpu.guard.journal import Pause
 from xenvcpu.guard.process import GuardLost, GuardProcess
 from xenvcpu.guard.request import Request
 from xenvcpu.keeper import Keeper
+from xenvcpu.left import Left
 from xenvcpu.lock import domain_lock
 from xenvcpu.ports.dom0 import Dom0Port
 from xenvcpu.ports.failure import failure
@@ -60,30 +61,32 @@ class GuardedKeeper(Keeper):
         if guard is not None:
             guard.close(*patience)
 
-    def pause(self, domid: int, deadline: Deadline) -> None:
+    def pause(self, domid: int, deadline: Deadline, is_interrupted: Callable[[], bool]) -> None:
         """Let the guard take a pause; one that has died is replaced, once."""
         try:
-            self._take(domid, deadline)
+            self._take(domid, deadline, is_interrupted)
         except GuardLost:
             domain = self._running().journal.domain
             self._let_go(domid)
-            self._drop()
             self._running().journal.domain = domain
             try:
-                self._take(domid, deadline)
+                self._take(domid, deadline, is_interrupted)
             except GuardLost as error:
                 self._let_go(domid)
-                self._drop()
                 raise GuardError("the guard process dies as soon as it is started; nothing was touched") from error
 
-    def _take(self, domid: int, deadline: Deadline) -> None:
+    def _take(self, domid: int, deadline: Deadline, is_interrupted: Callable[[], bool]) -> None:
         try:
-            answer = self._running().ask(Request.PAUSE, deadline.left, self._lock)
+            answer = self._running().ask(Request.PAUSE, deadline.left, self._lock, is_interrupted)
         except TimeoutError as error:
             # The guard is in Xen. When it comes back it finds nobody, and gives the pause back.
             self._drop(_MOMENT)
             raise deadline.over("waiting for the pause", domid) from error
-        _raise("xc_domain_pause", domid, answer)
+        try:
+            _raise("xc_domain_pause", domid, answer)
+        except GuardError:
+            self._drop()
+            raise
 
     def unpause(self, domid: int) -> None:
         """Let the guard give the pause back; if it has died, or fails, it is given back here."""
@@ -92,35 +95,36 @@ class GuardedKeeper(Keeper):
             answer = guard.ask(Request.UNPAUSE, _ANSWER)
         except TimeoutError:
             guard.kill()
-            answer = None
-        except GuardLost:
-            answer = None
-        if answer is None:
             self._let_go(domid)
-            self._drop()
-        elif guard.journal.pause is Pause.HELD:
-            pausing.give_back(self._port, domid, was_paused=guard.journal.was_paused)
-            guard.journal.pause = Pause.FREE
+        except GuardLost:
+            self._let_go(domid)
         else:
-            _raise("xc_domain_unpause", domid, answer)
+            if guard.journal.pause is Pause.HELD:
+                self._let_go(domid)
+            else:
+                _raise("xc_domain_unpause", domid, answer)
 
     def _let_go(self, domid: int) -> None:
-        """Give back the pause that a guard which died has held.
+        """Give back the pause that a guard has held which died, or fails; and let it go.
+
+        A guard that lives, and with which that fails here too, goes on trying.
 
         Raises:
             ChangeError: It died within the call, and somebody else holds a pause: Xen shows no counts.
         """
         journal = self._running().journal
-        pause, journal.pause = journal.pause, Pause.FREE
-        if pause in (Pause.TAKING, Pause.GIVING):
-            if not self._port.domain(domid).is_paused:
-                return
-            if journal.was_paused:
-                did = "took" if pause is Pause.TAKING else "gave back"
-                raise pausing.once_too_often(domid, f"the guard died while it {did} its pause")
-            pause = Pause.HELD
-        if pause is Pause.HELD:
-            pausing.give_back(self._port, domid, was_paused=journal.was_paused)
+        try:
+            if journal.pause in (Pause.TAKING, Pause.GIVING):
+                if not self._port.domain(domid).is_paused:
+                    journal.pause = Pause.FREE
+                elif journal.was_paused:
+                    did = "took" if journal.pause is Pause.TAKING else "gave back"
+                    raise pausing.once_too_often(domid, f"the guard died while it {did} its pause")
+            if journal.pause is not Pause.FREE:
+                pausing.give_back(self._port, domid, was_paused=journal.was_paused)
+                journal.pause = Pause.FREE
+        finally:
+            self._drop(_MOMENT)
 
     def touching(self, capture: Capture) -> None:
         """Leave the capture with the guard."""
@@ -130,15 +134,22 @@ class GuardedKeeper(Keeper):
         """Tell the guard that nothing is to be put back."""
         self._running().journal.settled()
 
-    def put_back(self, left: Sequence[str]) -> Tuple[str, ...]:
-        """Let the guard try, with its own handle on Xen."""
+    def put_back(self, left: Left) -> Left:
+        """Let the guard try, with its own handle on Xen; one that takes too long is killed: it answers nothing late."""
+        guard = self._running()
         try:
-            answer = self._running().ask(Request.PUT_BACK, _ANSWER)
-        except (GuardLost, TimeoutError):
-            return tuple(left)
-        return tuple(answer.get("left", left))
+            answer = guard.ask(Request.PUT_BACK, _ANSWER)
+        except GuardLost:
+            return left
+        except TimeoutError:
+            guard.kill()
+            return left
+        found = answer.get("left", left)
+        if isinstance(found, dict):
+            return Left.from_dict(found)
+        return found or Left()
 
-    def keep(self, capture: Capture, left: Sequence[str]) -> Optional[str]:
+    def keep(self, capture: Capture, left: Left) -> str:
         """Keep the capture in a file for `xenvcpu recover`."""
         return keptfile.keep(capture, left, self._folders.kept)
 

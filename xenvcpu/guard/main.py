@@ -7,7 +7,9 @@ import signal
 import socket
 from contextlib import suppress
 
+from xenvcpu import __version__
 from xenvcpu.audit import no_audit, syslog
+from xenvcpu.errors import GuardError
 from xenvcpu.guard.journal import Journal
 from xenvcpu.guard.server import GuardServer
 from xenvcpu.ports.dom0 import Dom0Port
@@ -17,7 +19,7 @@ _IGNORED = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal
 _MODEL = "model:"
 
 
-def main(channel: int, journal: int, spec: str, folder: str) -> None:
+def main(channel: int, journal: int, spec: str, folder: str, version: str) -> None:
     """Guard until the program at the other end of the channel is gone."""
     for number in _IGNORED:
         signal.signal(number, signal.SIG_IGN)
@@ -26,7 +28,7 @@ def main(channel: int, journal: int, spec: str, folder: str) -> None:
     # Without it the kernel, short of memory, might take the guard for its program.
     _write("/proc/self/oom_score_adj", "-1000")
     audit = no_audit if spec.startswith(_MODEL) else syslog
-    GuardServer(lambda: _open(spec), socket.socket(fileno=channel), Journal(journal), audit, folder).serve()
+    GuardServer(lambda: _open(spec, version), socket.socket(fileno=channel), Journal(journal), audit, folder).serve()
 
 
 def _write(path: str, text: str) -> None:
@@ -34,7 +36,9 @@ def _write(path: str, text: str) -> None:
         file.write(text)
 
 
-def _open(spec: str) -> Dom0Port:
+def _open(spec: str, version: str) -> Dom0Port:
+    if version != __version__:
+        raise GuardError(f"xenvcpu {__version__} is installed by now, and the program runs {version}: start it anew")
     if spec.startswith(_MODEL):
         from xenvcpu.model import open_model
 

@@ -8,16 +8,20 @@ import os
 import socket
 import subprocess
 import sys
+import time
 import weakref
-from contextlib import suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
-from typing import Any, Callable, Dict, Optional
+from typing import Any, Callable, Dict, Optional, Tuple
 
+from xenvcpu import __version__
 from xenvcpu.errors import GuardError
 from xenvcpu.guard.journal import Journal
 from xenvcpu.guard.request import Request
 
 _REPLY_SIZE = 1 << 16
+_SLICE = 0.1
+"""Seconds after which one who waits for an answer looks whether it is to go on waiting."""
 _END = 1.0
 """Seconds that a guard has to end when nothing is left for it to do."""
 
@@ -67,26 +71,36 @@ class GuardProcess:
         _ours.add(channel)
         self.journal = journal
 
-    def ask(self, request: Request, timeout: float, lock: Optional[int] = None) -> Dict[str, Any]:
+    def ask(
+        self, request: Request, timeout: float, lock: Optional[int] = None,
+        is_interrupted: Callable[[], bool] = bool,
+    ) -> Dict[str, Any]:
         """Ask for something, with the lock's descriptor to hold on to.
 
         Raises:
             GuardLost: It has died.
-            TimeoutError: It has not answered in time.
+            TimeoutError: It has not answered in time, or a signal came first. It must be asked nothing more.
         """
-        self._channel.settimeout(max(timeout, 0.001))
+        until = time.monotonic() + timeout
         try:
+            self._channel.settimeout(_SLICE)
             if lock is None:
                 self._channel.send(request.value)
             else:
                 socket.send_fds(self._channel, [request.value], [lock])
-            data = self._channel.recv(_REPLY_SIZE)
-        except socket.timeout as error:  # TimeoutError itself from 3.10 on
-            raise TimeoutError from error
+            data = b""
+            while not data:
+                try:
+                    data = self._channel.recv(_REPLY_SIZE)
+                    if not data:
+                        raise GuardLost
+                except socket.timeout as error:  # TimeoutError itself from 3.10 on
+                    if time.monotonic() >= until or is_interrupted():
+                        raise TimeoutError from error
+        except TimeoutError:
+            raise
         except OSError as error:
             raise GuardLost from error
-        if not data:
-            raise GuardLost
         answer: Dict[str, Any] = json.loads(data)
         return answer
 
@@ -111,20 +125,11 @@ def start(spec: str, folder: str) -> GuardProcess:
     Raises:
         GuardError: The system refuses a process.
     """
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     try:
-        journal = Journal()
-        told = {"channel": theirs.fileno(), "journal": journal.descriptor, "spec": spec, "folder": folder}
-        command = [_python(), "-I", "-S", "-c", _BOOT, json.dumps({**told, "path": _path()})]
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/",
-            pass_fds=(theirs.fileno(), journal.descriptor), start_new_session=True,
-        )
+        ours, theirs, journal, process = _spawned(spec, folder)
     except OSError as error:
-        ours.close()
         raise GuardError(f"the guard process cannot be started: {error.strerror}; nothing was touched") from error
-    finally:
-        theirs.close()
+    theirs.close()
 
     def end(patience: float) -> None:
         if not patience:
@@ -133,6 +138,22 @@ def start(spec: str, folder: str) -> GuardProcess:
             process.wait(patience or None)
 
     return GuardProcess(ours, journal, end)
+
+
+def _spawned(spec: str, folder: str) -> Tuple[socket.socket, socket.socket, Journal, subprocess.Popen[bytes]]:
+    with ExitStack() as undo:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        undo.callback(ours.close)
+        undo.callback(theirs.close)
+        journal = undo.enter_context(closing(Journal()))
+        told = {"channel": theirs.fileno(), "journal": journal.descriptor, "spec": spec, "folder": folder}
+        command = [_python(), "-I", "-S", "-c", _BOOT, json.dumps({**told, "version": __version__, "path": _path()})]
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/",
+            pass_fds=(theirs.fileno(), journal.descriptor), start_new_session=True,
+        )
+        undo.pop_all()
+    return ours, theirs, journal, process
 
 
 def _python() -> str:

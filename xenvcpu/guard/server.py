@@ -12,17 +12,19 @@ from contextlib import suppress
 from typing import Any, Callable, List, Optional, Tuple
 
 from xenvcpu import pausing
-from xenvcpu.audit import Audit, outcome_of
+from xenvcpu.audit import Audit, name_of, outcome_of
 from xenvcpu.capture import Capture
-from xenvcpu.errors import ChangeError, FormatError, NoSuchDomainError, XenVcpuError
+from xenvcpu.errors import ChangeError, HostError, NoSuchDomainError, XenVcpuError
 from xenvcpu.guard.journal import Journal, Pause
 from xenvcpu.guard.request import REQUEST_SIZE, Request
 from xenvcpu.keptfile import keep
+from xenvcpu.left import Left
 from xenvcpu.ports.dom0 import Dom0Port
 from xenvcpu.putback import put_back
 
-_ATTEMPTS = 5
-_BETWEEN = 0.05
+_SHORTEST, _LONGEST = 0.02, 2.0
+_INSISTS = 300.0
+"""Seconds for which a pause is tried to be given back, when nobody else is left to do it."""
 
 Opener = Callable[[], Dom0Port]
 
@@ -49,6 +51,7 @@ class GuardServer:
         self._audit = audit
         self._folder = folder
         self._lock: List[int] = []
+        self._restored: Optional[Tuple[Capture, Left]] = None
 
     def serve(self) -> None:
         """Answer until the program closes the channel or dies; then do what is left."""
@@ -62,10 +65,7 @@ class GuardServer:
                 request = self._receive()
                 if request is None:
                     break
-                answer = self._answer(port, request)
-                if self._journal.pause is Pause.FREE:
-                    self._release()
-                self._reply(answer)
+                self._reply(self._answer(port, request))
             self._finish(port)
         finally:
             port.close()
@@ -73,6 +73,7 @@ class GuardServer:
 
     def _refuse_all(self, message: str) -> None:
         while self._receive() is not None:
+            self._release()
             self._reply({"message": message})
 
     def _receive(self) -> Optional[Request]:
@@ -92,6 +93,8 @@ class GuardServer:
         self._lock = []
 
     def _reply(self, answer: Any) -> None:
+        if self._journal.pause is Pause.FREE:
+            self._release()
         with suppress(ConnectionError):  # its end is seen at the next request
             self._channel.send(json.dumps(answer).encode("ascii"))
 
@@ -100,9 +103,12 @@ class GuardServer:
             if request is Request.PAUSE:
                 self._pause(port)
             elif request is Request.UNPAUSE:
+                self._restore(port)
                 self._unpause(port)
+                self._report()
             else:
-                return {"left": self._put_back(port)}
+                left = self._put_back(port)
+                return {"left": None if left is None else left.as_dict()}
         except NoSuchDomainError as error:
             return {"errno": errno.ESRCH, "message": str(error)}
         except ChangeError as error:
@@ -134,25 +140,41 @@ class GuardServer:
             raise
         self._journal.pause = Pause.FREE
 
-    def _put_back(self, port: Dom0Port) -> Tuple[str, ...]:
+    def _put_back(self, port: Dom0Port) -> Optional[Left]:
         capture = self._journal.capture
-        return () if capture is None else put_back(port, capture) or ()
+        return None if capture is None else put_back(port, capture)
+
+    def _restore(self, port: Dom0Port) -> None:
+        """Put back what is still being touched: the program has died meanwhile, or was interrupted twice."""
+        capture = self._journal.capture
+        if capture is not None:
+            self._restored = capture, put_back(port, capture) or Left()
+            self._journal.settled()
+
+    def _report(self) -> None:
+        """Tell what `_restore` has done; when the domain runs again, for a log or a disk may be slow."""
+        if self._restored is None:
+            return
+        (capture, left), self._restored = self._restored, None
+        kept: Optional[str] = None
+        lines = left.lines
+        if left and not left.is_crashed:
+            try:
+                kept = keep(capture, left, self._folder)
+            except HostError as error:
+                lines = (*lines, f"what it was could NOT be kept: {error}")
+        said = outcome_of("killed", not left, lines, kept)
+        self._audit(capture.verb, name_of(capture.domid, capture.handle), capture.vcpuids, said)
 
     def _finish(self, port: Dom0Port) -> None:
         """The program is gone: the domain is put back if it was being touched, and runs again."""
-        if self._journal.pause is not Pause.HELD:
+        if self._journal.pause is not Pause.HELD or self._is_gone(port):
             return
-        if self._is_gone(port):
-            return
-        capture: Optional[Capture] = None
-        with suppress(FormatError):
-            capture = self._journal.capture
-        if capture is not None:
-            left = put_back(port, capture) or ()
-            kept = keep(capture, left, self._folder) if left else None
-            self._journal.settled()
-            self._audit(capture.verb, capture.domid, capture.handle, capture.vcpuids, outcome_of("killed", left, kept))
-        self._insist(port)
+        try:
+            self._restore(port)
+        finally:
+            self._insist(port)
+        self._report()
 
     def _is_gone(self, port: Dom0Port) -> bool:
         domid, handle = self._journal.domain
@@ -165,11 +187,16 @@ class GuardServer:
 
     def _insist(self, port: Dom0Port) -> None:
         """Unpause, whatever it takes: nobody else is left to do it."""
-        for _ in range(_ATTEMPTS):
+        pause = _SHORTEST
+        until = time.monotonic() + _INSISTS
+        while time.monotonic() < until:
             try:
                 self._unpause(port)
                 return
             except XenVcpuError:
                 if self._journal.pause is Pause.FREE:
                     return
-                time.sleep(_BETWEEN)
+            time.sleep(pause)
+            pause = min(2 * pause, _LONGEST)
+        domid, handle = self._journal.domain
+        self._audit("unpause", name_of(domid, handle), (), outcome_of("left paused", False))

@@ -195,7 +195,7 @@ def info(domain: Domain) -> DomainInfo:
     """What Xen tells of a domain."""
     online = list(domain.online)
     return DomainInfo(
-        domain.domid, domain.handle, is_hvm=domain.is_hvm, is_dying=domain.is_dying,
+        domain.domid, domain.handle, is_hvm=domain.is_hvm,
         is_shutdown=domain.shutdown is not None, is_paused=bool(domain.pause_count),
         is_blocked=bool(online) and not domain.is_stopped, is_hap=domain.is_hvm and domain.is_hap,
         shutdown_reason=domain.shutdown, nr_online_vcpus=len(online),
