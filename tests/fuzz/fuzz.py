@@ -71,6 +71,18 @@ def _child(name: str, arguments: Sequence[str]) -> None:
     atheris.Fuzz()
 
 
+def _output(command: Sequence[str], patience: int) -> Tuple[int, str]:
+    """The exit code of a process, and what it printed; one that does not end is killed."""
+    try:
+        ran = subprocess.run(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", check=False,
+            timeout=patience,
+        )
+    except subprocess.TimeoutExpired as error:
+        return FAILED, (error.output or b"").decode(errors="replace") + f"\nkilled after {patience} s"
+    return ran.returncode, ran.stdout
+
+
 def _fuzz(target: Target, seconds: int, kept: Path) -> Outcome:
     kept = kept / target.name
     kept.mkdir(parents=True, exist_ok=True)
@@ -85,18 +97,15 @@ def _fuzz(target: Target, seconds: int, kept: Path) -> Outcome:
             f"-max_len={target.max_len}", f"-artifact_prefix={kept}{os.sep}", f"-dict={words}", "-print_final_stats=1",
             str(corpus),
         )
-        ran = subprocess.run(
-            [sys.executable, __file__, _CHILD, target.name, *arguments], stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, text=True, errors="replace", check=False, timeout=2 * seconds + 120,
-        )
+        code, said = _output([sys.executable, __file__, _CHILD, target.name, *arguments], 2 * seconds + 120)
     crashes = tuple(sorted(set(kept.iterdir()) - before))
     if not crashes and not before:
         kept.rmdir()
-    if ran.returncode and not crashes:
-        crashes = (kept / f"none-kept-exit-{ran.returncode}",)
-    counts = re.findall(r"number_of_executed_units: (\d+)|^#(\d+)\s", ran.stdout, re.MULTILINE)
+    if code and not crashes:
+        crashes = (kept / f"exit-code-{code}",)
+    counts = re.findall(r"number_of_executed_units: (\d+)|^#(\d+)\s", said, re.MULTILINE)
     runs = max((int(total or counted) for total, counted in counts), default=0)
-    return Outcome(target.name, runs, crashes, ran.stdout[-4000:] if crashes else "")
+    return Outcome(target.name, runs, crashes, said[-4000:] if crashes else "")
 
 
 def _chosen(names: Sequence[str]) -> List[Target]:
@@ -123,7 +132,8 @@ def _run(targets: Sequence[Target], seconds: int, kept: Path) -> int:
             if outcome.crashes:
                 print(outcome.said, file=sys.stderr)
             for path in outcome.crashes:
-                print(f"  repeat it: {sys.executable} {sys.argv[0]} {outcome.name} --input {path}", flush=True)
+                again = f"{sys.executable} {sys.argv[0]} {outcome.name} --input {path}"
+                print(f"  repeat it: {again}" if path.exists() else f"  {path.name}: it ended so without an input")
     with suppress(OSError):
         kept.rmdir()  # only if it is empty
     print(f"{len(targets)} targets: {runs:,} runs, {crashes} crash{'es' * (crashes != 1)}")
