@@ -79,6 +79,13 @@ class TestInstall:
         assert again.json["changed"] is False
         assert (stage.folder / "xenvcpu").stat().st_ino == before
 
+    def test_a_world_file_is_found_from_any_folder(
+        self, stage: Stage, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(stage.world.parent)
+        assert stage.run("--host", "model:world.json", "xapi", "install", "--folder", stage.folder).code == 0
+        assert stage.call("list")["domains"][0]["uuid"] == stage.uuid
+
     def test_a_plugin_of_somebody_else_stays(self, stage: Stage) -> None:
         (stage.folder / "xenvcpu").write_text("#!/bin/sh\n")
         done = stage.install()

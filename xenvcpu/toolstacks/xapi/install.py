@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -27,7 +28,10 @@ sys.exit(main({host!r}, sys.argv[1:]))
 
 
 def plugin(host: str) -> str:
-    """The plugin's text, for a host as `--host` names it."""
+    """The plugin's text, for a host as `--host` names it; it runs in another folder than this."""
+    kind, _, place = host.partition(":")
+    if kind == "model" and os.path.exists(place):
+        host = f"{kind}:{os.path.abspath(place)}"
     program = _PROGRAM.format(place=str(Path(__file__).resolve().parents[3]), host=host)
     return _PLUGIN.format(mark=MARK, python=shlex.quote(sys.executable), program=shlex.quote(program))
 
