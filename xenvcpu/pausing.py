@@ -12,8 +12,8 @@ from xenvcpu.ports.dom0 import Dom0Port
 
 _ATTEMPTS = 3
 _BETWEEN = 0.01
-_UNCERTAIN = frozenset((errno.EFAULT, errno.EINTR, errno.EIO))
-"""What the kernel or the library may answer when Xen has done the call; every other errno is a refusal."""
+_UNCERTAIN = frozenset((errno.EINTR, errno.EIO))
+"""What may be answered when Xen has done the call. All else is a refusal, EFAULT too: nothing is copied out."""
 _FINAL = frozenset((errno.EINVAL, errno.ESRCH))
 
 

@@ -194,10 +194,18 @@ class _Transaction:
 
     def _lost(self, capture: Capture) -> Tuple[str, ...]:
         """The vcpus that were made fresh, and had registers that cannot be captured."""
-        lost = [vcpuid for vcpuid in self._reset if vcpuid not in capture.state.cpu]
-        with suppress(XenVcpuError):
-            lost = [vcpuid for vcpuid in lost if not self._port.is_initialised(self._domid, vcpuid)]
-        return tuple(f"vcpu {vcpuid} had been initialised and down, and is fresh now" for vcpuid in lost)
+        lines = []
+        for vcpuid in self._reset:
+            if vcpuid in capture.state.cpu:
+                continue
+            is_fresh = "is fresh now"
+            try:
+                if self._port.is_initialised(self._domid, vcpuid):
+                    continue
+            except XenVcpuError:
+                is_fresh = "may be fresh now"
+            lines.append(f"vcpu {vcpuid} had been initialised and down, and {is_fresh}")
+        return tuple(lines)
 
     def _require_alive(self) -> None:
         """A state that the processor refuses to enter shows only when its vcpu runs."""

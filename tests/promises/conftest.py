@@ -28,8 +28,14 @@ def count(record_property: Callable[[str, object], None]) -> Count:
 
 @pytest.fixture
 def no_sleep(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is tried again is tried again at once: the model gets no better with time."""
-    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    """Who sleeps wakes at once, by a clock that says how late it is: the model gets no better with time."""
+    monotonic, slept = time.monotonic, [0.0]
+
+    def sleep(seconds: float) -> None:
+        slept[0] += seconds
+
+    monkeypatch.setattr(time, "sleep", sleep)
+    monkeypatch.setattr(time, "monotonic", lambda: monotonic() + slept[0])
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

@@ -57,8 +57,15 @@ EFFECTIVE = frozenset((
 ))
 """The functions that change something."""
 
-LOST = (errno.EFAULT, errno.EINTR, errno.EIO)
-"""With what a call can fail that Xen has done: its answer is not copied out, or the system call is interrupted."""
-
 READING = frozenset(("xc_domain_getinfolist", "xc_domain_hvm_getcontext", "xc_readconsolering"))
 """The functions that have written to the caller's memory when Xen cannot copy the rest of the answer out."""
+
+_INTERRUPTED = (errno.EINTR, errno.EIO)
+_COPIED_OUT = frozenset((*EFFECTIVE, *READING)) - {"xc_domain_pause", "xc_domain_unpause"}
+LOST: Dict[str, Tuple[int, ...]] = {
+    **dict.fromkeys(EFFECTIVE, _INTERRUPTED), **dict.fromkeys(_COPIED_OUT, (*_INTERRUPTED, errno.EFAULT)),
+}
+"""With what a call can fail that Xen has done: the system call is interrupted, or the answer is not copied out.
+
+XEN_DOMCTL_pausedomain and _unpausedomain copy nothing out, so that EFAULT of these means that they are not done.
+"""

@@ -7,7 +7,7 @@ import errno
 from dataclasses import dataclass
 from typing import Any, Callable, Iterator, Sequence
 
-from promises.errnos import EFFECTIVE, ERRNOS, LOST, READING
+from promises.errnos import EFFECTIVE, ERRNOS, LOST
 
 from xenvcpu._xen import ffi
 from xenvcpu.model.faults import Answer, RealCall, answer_lost
@@ -80,7 +80,7 @@ def _answers(function: str) -> Iterator[tuple[str, Answer, Sequence[type]]]:
     """What one call of a function can answer instead."""
     for number in ERRNOS[function]:
         yield errno.errorcode[number], number, ()
-    for number in LOST if function in EFFECTIVE | READING else ():
+    for number in LOST.get(function, ()):
         yield f"{errno.errorcode[number]} when done", answer_lost(number), ()
     for error in (KeyboardInterrupt(), MemoryError()):
         kind = type(error)

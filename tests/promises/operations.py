@@ -13,6 +13,8 @@ from xenvcpu.context.presets import flat32
 from xenvcpu.context.vcpu_context import VcpuContext
 from xenvcpu.errors import VcpuDownError
 from xenvcpu.host import SELF, Host
+from xenvcpu.keptfile import KeptFile, boot_id
+from xenvcpu.left import Left
 from xenvcpu.model import build, worlds
 from xenvcpu.model.domain import Domain
 from xenvcpu.model.hypervisor import Hypervisor
@@ -54,14 +56,15 @@ def _half_way(host: Hypervisor, domain: Domain) -> None:
     _vcpus_up(0, 3)(host, domain)
 
 
-def _captured(host: Hypervisor, domain: Domain) -> Capture:
-    """The same domain before: vcpus 0 and 1 were up."""
+def _kept(host: Hypervisor, domain: Domain) -> KeptFile:
+    """What was kept of the same domain: before, vcpus 0 and 1 were up."""
     _vcpus_up(0, 1)(host, domain)
     libraries = ModelLibraries(host)
     with Host("model", libraries) as opened:
         port = opened.dom0
         stream = port.read_context(domain.domid, port.context_buffer(domain.domid))
-        return Capture(domain.domid, domain.handle, port.release, "start", (3,), stream)
+        capture = Capture(domain.domid, domain.handle, port.release, "start", (3,), stream, reached=(3,))
+        return KeptFile("", capture, Left(down=(1,), surplus=(3,)), 0.0, boot_id())
 
 
 Handle = Any
@@ -94,7 +97,8 @@ class Operation:
         name: Its name.
         prepare: What the domain is before it.
         act: Carries it out on the domain; None for what is done in the opening of a host and its domains.
-        vcpuids: The vcpus that it brings up.
+        starts: The vcpus that it brings up.
+        resets: The vcpus that are initialised and down, and that it makes fresh.
         is_change: Whether it changes the domain.
         is_inside: Whether it is done from inside the guest.
     """
@@ -102,7 +106,8 @@ class Operation:
     name: str
     prepare: Callable[[Hypervisor, Domain], None]
     act: Optional[Callable[[Handle], object]]
-    vcpuids: Tuple[int, ...] = ()
+    starts: Tuple[int, ...] = ()
+    resets: Tuple[int, ...] = ()
     is_change: bool = True
     is_inside: bool = False
 
@@ -114,7 +119,7 @@ CHANGES = (
     Operation("start beside", _vcpus_up(0, 1), _start(2, 3), (2, 3)),
     Operation("stop 1", _vcpus_up(0, 1), _stop(1)),
     Operation("stop 3", _vcpus_up(0, 1, 2, 3), _stop(1, 2, 3)),
-    Operation("stop initialised", _two_initialised, _stop(1, 2, 3)),
+    Operation("stop initialised", _two_initialised, _stop(1, 2, 3), resets=(2, 3)),
     Operation(RECOVER, _half_way, None, (1,)),
 )
 """What changes a domain from dom0."""
@@ -182,14 +187,16 @@ class Case:
     def act(self) -> Callable[[Handle], object]:
         """The operation."""
         if self.operation.name == RECOVER:
-            capture = _captured(*self._fresh())
-            return lambda domain: domain.recover(capture)
+            kept = _kept(*self._fresh())
+            return lambda domain: domain.recover(kept)
         assert self.operation.act is not None
         return self.operation.act
 
 
 EVERYWHERE = tuple((world, domain, release) for world, domain in WORLDS for release in RELEASES)
 """Each world on each release."""
+GUARDED = (("pvh", "web", "4.17"), ("hvm", "db", "4.20"), ("busy", "batch", "4.14"))
+"""Where a program has a guard: the vcpus are fresh, or initialised by hvmloader; or somebody else holds a pause."""
 ONCE = tuple((*world, RELEASES[number % len(RELEASES)]) for number, world in enumerate(WORLDS))
 """Each world, and each release."""
 

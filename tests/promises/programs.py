@@ -7,7 +7,7 @@ import copy
 import functools
 import gc
 from dataclasses import replace
-from typing import FrozenSet, Iterator, NamedTuple, Optional, Tuple
+from typing import FrozenSet, Iterable, Iterator, NamedTuple, Optional, Tuple
 
 from promises.injections import Fault
 from promises.operations import Case
@@ -70,9 +70,9 @@ def done(case: Case) -> Run:
     return found
 
 
-def starting(case: Case) -> FrozenSet[str]:
-    """The vcpus that the operation brings up."""
-    return frozenset(f"{case.domain}.{vcpuid}" for vcpuid in case.operation.vcpuids)
+def named(case: Case, vcpuids: Iterable[int]) -> FrozenSet[str]:
+    """vcpus of the domain, as a snapshot names them."""
+    return frozenset(f"{case.domain}.{vcpuid}" for vcpuid in vcpuids)
 
 
 def ending(case: Case, found: Run) -> Ending:

@@ -9,7 +9,7 @@ import pytest
 from promises.conftest import Count
 from promises.injections import Fault, single
 from promises.operations import CHANGES, EVERYWHERE, INSIDE, LOOKS, ONCE, Case, cases
-from promises.programs import done, ending, runs, starting
+from promises.programs import done, ending, named, runs
 from promises.verdicts import Lost, Verdict, judge, tally
 
 pytestmark = pytest.mark.usefixtures("no_sleep")
@@ -21,7 +21,7 @@ def sweep(case: Case, faults: List[Fault]) -> Dict[str, int]:
     lost: List[str] = []
     for fault, found in zip(faults, runs(case, faults)):
         try:
-            verdicts.append(judge(ending(case, found), fault.raises, vcpus=starting(case)))
+            verdicts.append(judge(ending(case, found), fault.raises, spent=named(case, case.operation.starts)))
         except Lost as error:
             lost.append(f"{fault.name}: {error}")
     assert not lost, f"{len(lost)} of {len(faults)} faults, first {lost[0]}"

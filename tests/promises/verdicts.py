@@ -54,12 +54,12 @@ def _require(is_so: bool, what: str, ending: Ending) -> None:
         )
 
 
-def _was_made_fresh(ending: Ending, vcpus: FrozenSet[str]) -> bool:
-    """Whether nothing is lost but the registers of vcpus that were initialised and down, and were to start."""
+def _was_made_fresh(ending: Ending, spent: FrozenSet[str]) -> bool:
+    """Whether nothing is lost but the registers of vcpus that were initialised and down."""
     for path in differing(ending.before, ending.now):
         vcpu, _, name = path.rpartition(".")
         was = f"{vcpu}.is_initialised", f"{vcpu}.is_down"
-        if vcpu not in vcpus or name not in ("is_initialised", "registers", "records", "xsave"):
+        if vcpu not in spent or name not in ("is_initialised", "registers", "records", "xsave"):
             return False
         if not (ending.before[was[0]] and ending.before[was[1]] and ending.now[was[1]]) or ending.now[was[0]]:
             return False
@@ -85,14 +85,14 @@ def _is_unsure(left: Sequence[str]) -> bool:
 
 
 def judge(
-    ending: Ending, raises: Sequence[type] = (), *, vcpus: FrozenSet[str] = frozenset(), is_exact: bool = True
+    ending: Ending, raises: Sequence[type] = (), *, spent: FrozenSet[str] = frozenset(), is_exact: bool = True
 ) -> Verdict:
     """Judge an ending.
 
     Args:
         ending: It.
         raises: What may be raised besides our own errors.
-        vcpus: The vcpus that were to start, as `web.1`.
+        spent: The vcpus, as `web.1`, that may have become fresh: of one that is down Xen shows no registers.
         is_exact: Whether the error has to name all that is left; if not, it is enough that it says so.
 
     Raises:
@@ -112,7 +112,7 @@ def judge(
     if ending.now == ending.done:
         _require(not is_ours or restored is False, "done, and not said to be", ending)
         return Verdict.DONE
-    if _was_made_fresh(ending, vcpus):
+    if _was_made_fresh(ending, spent):
         return Verdict.FRESH
     _require(is_ours and restored is False and bool(left), "neither as before nor as after, and not told", ending)
     untold = list(_untold(ending, left or ())) if is_exact else []

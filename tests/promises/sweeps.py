@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: MIT
+"""Many runs of one operation, each with a trouble of its own, and the count of how they ended."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Dict, Iterable, List, NamedTuple, Sequence
+
+from promises.guarded import Trouble, guarded_run
+from promises.operations import Case
+from promises.programs import before, done, named
+from promises.verdicts import Ending, Lost, Verdict, judge, tally
+
+
+class Scene(NamedTuple):
+    """One trouble.
+
+    Attributes:
+        name: What it is, for people.
+        trouble: It.
+        raises: What may be raised besides our own errors.
+        is_exact: Whether the error has to name all that is left.
+    """
+
+    name: str
+    trouble: Trouble
+    raises: Sequence[type] = ()
+    is_exact: bool = True
+
+
+def sweep(
+    case: Case, folder: Path, scenes: Iterable[Scene], *, what: str, may_be_killed: bool = False
+) -> Dict[str, int]:
+    """Run the operation with each trouble by itself, with a guard.
+
+    Args:
+        case: The operation.
+        folder: For locks and what is kept.
+        scenes: The troubles.
+        what: How they are counted.
+        may_be_killed: Whether the program is killed: then nobody knows which vcpus had been made fresh, and were
+            initialised before.
+
+    Raises:
+        AssertionError: Some were lost: how many, and the first.
+    """
+    verdicts: List[Verdict] = []
+    lost: List[str] = []
+    operation = case.operation
+    spent = named(case, operation.starts + (operation.resets if may_be_killed else ()))
+    for scene in scenes:
+        pauses = scene.trouble.pauses
+        try:
+            found = guarded_run(case, folder, scene.trouble)
+            start, end = (_paused(case, world, pauses) for world in (before(case), done(case).world))
+            ending = Ending(start, end, found.world, found.error)
+            verdicts.append(judge(ending, scene.raises, spent=spent, is_exact=scene.is_exact))
+        except Lost as error:
+            lost.append(f"{scene.name}: {error}")
+    number = len(verdicts) + len(lost)
+    assert not lost, f"{len(lost)} of {number}, first {lost[0]}"
+    return {what: number, **tally(verdicts), "lost": 0}
+
+
+def _paused(case: Case, world: Dict[str, object], pauses: "int | None") -> Dict[str, object]:
+    return world if pauses is None else {**world, f"{case.domain}.pause_count": pauses}
