@@ -27,6 +27,14 @@ def give(host: Host) -> None:
     host.keeper = GuardedKeeper(host.dom0, DEFAULT, folders.HOST, _start, syslog)
 
 
+def _keep_only(*descriptors: int) -> None:
+    """Closes what another program would not get: a copy of the domain's lock, above all."""
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) > 2 and int(name) not in descriptors:
+            with suppress(OSError):  # that of the folder itself
+                os.close(int(name))
+
+
 def _start() -> GuardProcess:
     """Does what ``xenvcpu.guard.process.start`` does, without another program."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -35,7 +43,7 @@ def _start() -> GuardProcess:
     if pid == 0:
         try:
             os.setsid()
-            ours.close()
+            _keep_only(theirs.fileno(), journal.descriptor)
             main(theirs.detach(), journal.descriptor, SPEC, folders.HOST.kept, __version__)
         finally:
             os._exit(0)

@@ -35,6 +35,9 @@ EARLY = 10
 SEED = 20
 #: The promise: so many seconds after the kill the guest runs.
 LIMIT = 1.0
+#: Where others take the processors, an emulated host stands still for longer than that now and then: one in so many
+#: kills may be late, but by no more than this.
+LATE, PATIENCE = 50, 10.0
 UUID = "5afe600d-0000-4000-8000-6b696c6c7300"
 VCPUS = (1, 2, 3)
 #: What may be online: what was before a start, or what is after it.
@@ -50,6 +53,7 @@ class Ledger:
     dice: random.Random = field(default_factory=lambda: random.Random(SEED))
     kills: int = 0
     paused: int = 0
+    late: int = 0
     lost: List[str] = field(default_factory=list)
     slowest: float = 0.0
 
@@ -62,19 +66,19 @@ class Ledger:
         return began
 
     def check(self, began: float, left: List[int]) -> None:
-        """Notes whether the guest runs in time, and nothing but whole states is left; brings a lost guest back.
+        """Notes when the guest runs again, and whether nothing but a whole state is left; brings a lost guest back.
 
         Args:
             began: When the kill was.
-            left: The guards that the process had; the guest may be held until they have ended.
+            left: The guards that the process had.
         """
-        end = began + LIMIT
-        wrong = [] if processes.await_end(left, end - time.monotonic()) else ["the guard goes on"]
-        wrong += [] if beats(self.guest, end) else ["the guest stands still"]
-        self.slowest = max(self.slowest, time.monotonic() - began)
+        end = began + PATIENCE
+        wrong = [] if self.runs(began) else ["the guest stands still"]
+        wrong += [] if processes.await_end(left, end - time.monotonic()) else ["the guard goes on"]
         if self.control.is_paused(self.guest.domid):
             wrong.append("a pause is left")
             self._unpause()
+        wrong += [] if beats(self.guest, end) else ["the guest does not go on"]
         online = self.control.online(self.guest.domid, self.guest.vcpus)
         wrong += [] if online in WHOLE else [f"vcpus {online} are online"]
         wrong += [] if is_lock_free() else ["the lock is held"]
@@ -82,6 +86,15 @@ class Ledger:
         wrong += [] if (watch.errors, watch.tsc_back) == (0, 0) else [f"the boot vcpu has seen {watch}"]
         if wrong:
             self.lost.append(f"kill {self.kills}: {', '.join(wrong)}")
+
+    def runs(self, began: float) -> bool:
+        """Waits until the guest beats; whether it does, and notes how long after the kill it did."""
+        if not beats(self.guest, began + PATIENCE):
+            return False
+        seconds = time.monotonic() - began
+        self.late += seconds > LIMIT
+        self.slowest = max(self.slowest, seconds)
+        return True
 
     def _unpause(self) -> None:
         while self.control.is_paused(self.guest.domid):
@@ -91,11 +104,13 @@ class Ledger:
         """Counts, and fails if a guest was lost."""
         promise("kills", {
             "kills": self.kills, **{name.replace("_", " "): number for name, number in more.items()},
-            "inside a pause": self.paused, "guests running within 1 s": self.kills - len(self.lost),
+            "inside a pause": self.paused,
+            "guests running within 1 s": self.kills - self.late - len(self.lost), "later": self.late,
             "lost": len(self.lost), "at most {} ms": round(1000 * self.slowest),
         })
         if self.lost:
             pytest.fail("\n".join([f"{len(self.lost)} of {self.kills} kills:", *self.lost[:20]]), pytrace=False)
+        assert self.late <= self.kills // LATE
         assert self.paused > self.kills // 10, "too few kills came inside a pause to prove anything"
         assert self.guest.watch().rounds > 0
 
@@ -139,12 +154,12 @@ def lengths(guest: TinyGuest) -> Tuple[float, float, float]:
         until_first = time.monotonic() - began
         told = process.await_lines(20)
         guards = processes.guards(process.pid)
-    assert processes.await_end(guards, LIMIT)
+    assert processes.await_end(guards, PATIENCE)
     start, cycle = (statistics.median(line[name] for line in told) for name in ("start", "cycle"))
     return until_first, start, cycle
 
 
-@pytest.mark.lab_limit(900)
+@pytest.mark.lab_limit(1500)
 def test_a_killed_process_leaves_the_guest_running(ledger: Ledger, promise: Promise) -> None:
     """Half of the instants lie within a start, the others anywhere in a start and a stop; some before the first."""
     until_first, start, cycle = lengths(ledger.guest)
@@ -162,7 +177,7 @@ def test_a_killed_process_leaves_the_guest_running(ledger: Ledger, promise: Prom
     ledger.settle(promise)
 
 
-@pytest.mark.lab_limit(600)
+@pytest.mark.lab_limit(900)
 def test_a_killed_guard_is_done_without_and_replaced(ledger: Ledger, promise: Promise) -> None:
     """Its process gives the pause back and goes on with a new guard; killed later, it is put in order by that one."""
     _, start, cycle = lengths(ledger.guest)
@@ -172,7 +187,7 @@ def test_a_killed_guard_is_done_without_and_replaced(ledger: Ledger, promise: Pr
             time.sleep(ledger.dice.uniform(0, start if number % 2 else cycle))
             (guard,) = processes.guards(process.pid)
             began = ledger.kill(guard)
-            if not beats(ledger.guest, began + LIMIT):
+            if not ledger.runs(began):
                 ledger.lost.append(f"kill {ledger.kills}: without its guard the process left the guest standing still")
             process.await_lines(len(process.told()) + 2)
             (successor,) = processes.guards(process.pid)

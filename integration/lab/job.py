@@ -17,7 +17,7 @@ LINUX_GUEST = "lab/guest/linux"
 RESULTS = "/lab/results"
 
 _SKIP = ("*/__pycache__", "*/.*", "*.pyc")
-_PYTEST_INI = "[pytest]\naddopts =\n"
+_PYTEST_INI = "[pytest]\naddopts =\njunit_family = xunit1\n"
 
 
 @dataclass(frozen=True)
