@@ -7,12 +7,13 @@ BIN := $(VENV)/bin
 SOURCES := $(shell find xenvcpu cbind -name '*.py' -o -name '*.h' -o -name '*.json') setup.cfg pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit lint types lab fuzz bench clean
+.PHONY: help demo test unit promises lint types lab fuzz bench clean
 
 help:
 	@echo "make demo   start the vcpus of a model guest; no Xen, no root"
 	@echo "make test   everything this machine can run, the emulated Xen host included"
 	@echo "make unit   the fast tests against the installed wheel"
+	@echo "make promises   a fault at every C call, a kill at every step"
 	@echo "make lint   ruff and mypy --strict"
 	@echo "make lab    the suites on a real Xen in QEMU"
 	@echo "make fuzz   hostile bytes into every decoder, 5 minutes each"
@@ -37,7 +38,10 @@ test: $(VENV)/installed
 	$(BIN)/python tests/everything.py
 
 unit: $(VENV)/installed
-	$(BIN)/pytest tests -q -rs
+	$(BIN)/pytest tests -q -rs --ignore=tests/promises
+
+promises: $(VENV)/installed
+	$(BIN)/pytest tests/promises -q -rs
 
 lint types: $(VENV)/installed
 	$(BIN)/python tests/everything.py lint types

@@ -23,6 +23,8 @@ ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
 OTHER_PYTHONS = ("3.9", "3.10", "3.11", "3.12", "3.13")
 HEADERS = "/usr/include/xenctrl.h"
+LIBVIRT = "/usr/include/libvirt/libvirt.h"
+NOT_UNIT = ("--ignore=tests/abi_headers", "--ignore=tests/promises")
 CANNOT = 5
 """The exit code of `integration.lab` and `tests/fuzz` for "this host cannot"."""
 
@@ -99,7 +101,7 @@ def pythons() -> Result:
             venv = Path(folder) / "venv"
             run([interpreter, "-m", "venv", venv])
             run([venv / "bin/pip", "install", "-q", f"{wheel()}[cli,test]"])
-            one = suite(f"python{version}", "tests", "--ignore=tests/abi_headers", python=venv / "bin/python")
+            one = suite(f"python{version}", "tests", *NOT_UNIT, python=venv / "bin/python")
         total.passed, total.failed = total.passed + one.passed, total.failed + one.failed
         total.skipped += [f"python{version}: {line}" for line in one.skipped]
     return total
@@ -111,11 +113,31 @@ def newest_pyenv(version: str) -> Optional[str]:
     return str(found[-1]) if found else None
 
 
+def install(*packages: str) -> None:
+    """Install Debian packages, where this machine has them and we may."""
+    if os.geteuid() == 0 and shutil.which("apt-get"):
+        run(["apt-get", "update", "-qq"])
+        run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages])
+
+
+def unit() -> Result:
+    """The unit tests, with libvirt where it can be had: its Python package is compiled against libvirt-dev."""
+    if not Path(LIBVIRT).exists():
+        install("gcc", "libc6-dev", "pkg-config", "libvirt-dev")
+    if Path(LIBVIRT).exists():
+        run([BIN / "pip", "install", "-q", f"{wheel()}[libvirt]"])
+    return suite("unit", "tests", *NOT_UNIT)
+
+
+def promises() -> Result:
+    """Faults at every C call, and kills at every step: minutes, and the same on every Python."""
+    return suite("promises", "tests/promises")
+
+
 def abi() -> Result:
     """The C declarations and the codecs, against the Xen headers of this machine."""
-    if not Path(HEADERS).exists() and os.geteuid() == 0 and shutil.which("apt-get"):
-        run(["apt-get", "update", "-qq"])
-        run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", "gcc", "libc6-dev", "libxen-dev"])
+    if not Path(HEADERS).exists():
+        install("gcc", "libc6-dev", "libxen-dev")
     return suite("abi", "tests/abi_headers")
 
 
@@ -150,7 +172,8 @@ def fuzz() -> Result:
 STAGES: Dict[str, Callable[[], Result]] = {
     "lint": lambda: tool("lint", BIN / "ruff", "check", "."),
     "types": lambda: tool("types", BIN / "mypy", "--strict"),
-    "unit": lambda: suite("unit", "tests", "--ignore=tests/abi_headers"),
+    "unit": unit,
+    "promises": promises,
     "abi": abi,
     "bare": bare,
     "pythons": pythons,

@@ -95,6 +95,15 @@ def read(path: str) -> KeptFile:
             data = file.read(LARGEST + 1)
     except OSError as error:
         raise HostError(f"{path}: {error.strerror}") from error
+    return parse(data, path)
+
+
+def parse(data: bytes, path: str) -> KeptFile:
+    """Read what stands in such a file.
+
+    Raises:
+        FormatError: It is none; the message names the path.
+    """
     if len(data) > LARGEST:
         raise FormatError(f"{path}: larger than any capture", offset=LARGEST)
     try:

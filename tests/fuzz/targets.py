@@ -52,6 +52,7 @@ TARGETS = (
         "stream_file", texts.run_stream_file, (ContextFileError, FormatError), texts.stream_files, _STREAM, texts.WORDS
     ),
     Target("world_file", texts.run_world_file, (WorldFileError,), texts.world_files, 1 << 15, texts.WORDS),
+    Target("kept_file", texts.run_kept_file, _FORMAT, texts.kept_files, 1 << 13),
     Target("world_edits", edits.run_world_edits, (WorldFileError,), edits.edits, 64),
     Target("context_edits", edits.run_context_edits, (ContextFileError,), edits.edits, 64),
     Target("record_edits", edits.run_record_edits, (ContextFileError, FormatError), edits.edits, 64),

@@ -4,11 +4,14 @@
 from __future__ import annotations
 
 import json
+import uuid
 from typing import Iterable
 
-from xenvcpu.abi import cpu_msr, save_stream
+from xenvcpu import keptfile
+from xenvcpu.abi import cpu_msr, cpu_record, save_stream
 from xenvcpu.abi.layout import Image
 from xenvcpu.abi.save_stream import END, Record, Typecode
+from xenvcpu.capture import Capture
 from xenvcpu.cli import output
 from xenvcpu.context.presets import PRESETS
 from xenvcpu.contextfile import FORMATS, dump, expression, loads, source, stream
@@ -17,6 +20,7 @@ from xenvcpu.contextfile.template import ContextTemplate
 from xenvcpu.contextfile.writing import written
 from xenvcpu.encoding import as_context, to_cpu_record
 from xenvcpu.errors import ContextError
+from xenvcpu.left import Left
 from xenvcpu.model import worldfile, worlds
 from xenvcpu.rules.release import Release
 
@@ -77,6 +81,13 @@ def run_world_file(data: bytes) -> None:
     host = worldfile.from_bytes(data)
     again = worldfile.from_bytes(worldfile.to_bytes(host))
     assert worldfile.to_json(again) == worldfile.to_json(host)
+
+
+def run_kept_file(data: bytes) -> None:
+    """A kept capture: what is read is what it was written from."""
+    kept = keptfile.parse(data, "kept.json")
+    said = {**kept.capture.as_dict(), "left": kept.left.as_dict(), "at": kept.at, "boot": kept.boot}
+    assert keptfile.parse(json.dumps(said).encode("ascii"), "kept.json") == kept
 
 
 def run_terminal(data: bytes) -> None:
@@ -141,6 +152,16 @@ def world_files() -> Iterable[bytes]:
     host.console.print("(d1) line")
     host.named("web").memory.write(0x5FFC, b"across")
     yield worldfile.to_bytes(host)
+
+
+def kept_files() -> Iterable[bytes]:
+    """The capture of a small domain, with and without what a look has shown."""
+    header, cpu = Record(Typecode.HEADER, 0, bytes(24)), Record(Typecode.CPU, 0, bytes(cpu_record.SIZE))
+    stream_bytes = save_stream.join((header, cpu, END))
+    for left, reached in ((Left((0,), (1,), ("its PAT",)), (1,)), (Left((0,), is_known=False), None)):
+        capture = Capture(7, uuid.UUID(int=7), Release(17), "start", (1,), stream_bytes, reached)
+        said = {**capture.as_dict(), "left": left.as_dict(), "at": 1.5, "boot": "b"}
+        yield json.dumps(said).encode("ascii")
 
 
 def names() -> Iterable[bytes]:

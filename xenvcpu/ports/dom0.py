@@ -130,7 +130,7 @@ class Dom0Port(LibraryHandle):
         size = self._checked(
             "xc_domain_hvm_getcontext", self._lib.xc_domain_hvm_getcontext(self._xch, domid, buffer, len(buffer)), domid
         )
-        return bytes(self._ffi.buffer(buffer, size))
+        return bytes(self._ffi.buffer(buffer, min(size, len(buffer))))
 
     def read_record(self, domid: int, typecode: int, instance: int, size: int) -> bytes:
         """The payload of one save record (XEN_DOMCTL_gethvmcontext_partial); its `tsc` is stale (trap 16)."""
