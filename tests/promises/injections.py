@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import errno
 from dataclasses import dataclass
-from typing import Any, Callable, Iterator, Sequence
+from typing import Any, Callable, Iterator, Optional, Sequence
 
 from promises.errnos import EFFECTIVE, ERRNOS, LOST
 
@@ -76,9 +76,9 @@ _SHORT: dict[str, Sequence[Callable[[RealCall], Any]]] = {
 """Answers that are none of failure, and short of what was asked."""
 
 
-def _answers(function: str) -> Iterator[tuple[str, Answer, Sequence[type]]]:
+def _answers(function: str, errnos: Optional[Sequence[int]]) -> Iterator[tuple[str, Answer, Sequence[type]]]:
     """What one call of a function can answer instead."""
-    for number in ERRNOS[function]:
+    for number in ERRNOS[function] if errnos is None else errnos:
         yield errno.errorcode[number], number, ()
     for number in LOST.get(function, ()):
         yield f"{errno.errorcode[number]} when done", answer_lost(number), ()
@@ -108,10 +108,10 @@ def _vanishing(place: int) -> Callable[[ModelLibraries], None]:
     return lambda libraries: libraries.vanish(errno.EBADF, place)
 
 
-def single(calls: Sequence[Call]) -> Iterator[Fault]:
-    """Every fault of one call, for each call of an operation."""
+def single(calls: Sequence[Call], errnos: Optional[Sequence[int]] = None) -> Iterator[Fault]:
+    """Every fault of one call, for each call of an operation; of the errnos only those given, if any are."""
     for function, before, _ in sites(calls):
-        for name, answer, raises in _answers(function):
+        for name, answer, raises in _answers(function, errnos):
             yield Fault(f"{function}[{before}]: {name}", _arming(function, before, answer), raises)
 
 

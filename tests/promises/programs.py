@@ -6,7 +6,6 @@ from __future__ import annotations
 import copy
 import functools
 import gc
-from dataclasses import replace
 from typing import FrozenSet, Iterable, Iterator, NamedTuple, Optional, Tuple
 
 from promises.injections import Fault
@@ -31,8 +30,11 @@ class Run(NamedTuple):
 
 def _clone(domain: Domain) -> Domain:
     """A domain that can be changed without the other one; its memory is one, and is compared all the same."""
-    vcpus = [replace(vcpu, records=dict(vcpu.records)) for vcpu in domain.vcpus]
-    return replace(domain, vcpus=vcpus, records=dict(domain.records))
+    made = copy.copy(domain)
+    made.vcpus, made.records = [copy.copy(vcpu) for vcpu in domain.vcpus], dict(domain.records)
+    for vcpu in made.vcpus:
+        vcpu.records = dict(vcpu.records)
+    return made
 
 
 def clone(world: Hypervisor) -> Hypervisor:
@@ -42,7 +44,7 @@ def clone(world: Hypervisor) -> Hypervisor:
         world.release, map(_clone, world.domains.values()), vendor=world.vendor, xfeature_mask=world.xfeature_mask,
         features=world.features, clock=Clock(clock.tsc, clock.khz, clock.step),
     )
-    made.console = copy.deepcopy(world.console)
+    made.console.print("a line from before")
     return made
 
 

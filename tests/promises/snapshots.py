@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import Any, Dict, Iterator, Tuple
+from operator import attrgetter
+from typing import Any, Dict, Tuple
 
 from xenvcpu.model.domain import Domain
 from xenvcpu.model.hypervisor import Hypervisor
@@ -12,43 +13,61 @@ from xenvcpu.model.vcpu import Vcpu
 
 _OF_TIME = frozenset({"sync_tsc", "tsc_offset", "cpu_time", "runs", "accepted", "entered"})
 """What goes on with time, and what the model remembers of its own work."""
-_IN_PARTS = frozenset({"vcpus", "memory", "state", "xsave"})
-
-Snapshot = Dict[str, Any]
+_IN_PARTS = frozenset({"vcpus", "memory", "state", "xsave", "records"})
 
 
-def _values(of: object) -> Iterator[Tuple[str, Any]]:
-    for field in fields(of):  # type: ignore[arg-type]
-        if field.name not in _OF_TIME | _IN_PARTS:
-            value = getattr(of, field.name)
-            yield field.name, dict(value) if isinstance(value, dict) else value
+def _names(kind: type) -> Tuple[str, ...]:
+    return tuple(field.name for field in fields(kind) if field.name not in _OF_TIME | _IN_PARTS)
 
 
-def _of_vcpu(vcpu: Vcpu) -> Iterator[Tuple[str, Any]]:
-    yield from _values(vcpu)
-    # Registers are nobody's before a first state is given: whoever gives it sets them.
-    yield "registers", vcpu.state if vcpu.is_initialised else None
-    yield "xsave", vcpu.xsave if vcpu.is_initialised else None
+_VCPU, _DOMAIN = _names(Vcpu), _names(Domain)
+_of_vcpu, _of_domain = attrgetter(*_VCPU), attrgetter(*_DOMAIN)
+_VCPU_NAMES = (*_VCPU, "records", "registers", "xsave")
+_DOMAIN_NAMES = (*_DOMAIN, "records", "pages")
 
-
-def _of_domain(domain: Domain) -> Iterator[Tuple[str, Any]]:
-    yield from _values(domain)
-    yield "pages", domain.memory.pages
+Snapshot = Dict[str, Tuple[Any, ...]]
+"""The values of each domain, as `web`, and of each vcpu, as `web.1`."""
 
 
 def snapshot(host: Hypervisor) -> Snapshot:
-    """Every value, by a path like `web.1.registers`."""
-    found: Snapshot = {"domains": tuple(host.domains)}
+    """All of it."""
+    found: Snapshot = {}
     for domain in host.domains.values():
-        found.update({f"{domain.name}.{name}": value for name, value in _of_domain(domain)})
+        found[domain.name] = (*_of_domain(domain), dict(domain.records), domain.memory.pages)
         for vcpu in domain.vcpus:
-            found.update({f"{domain.name}.{vcpu.vcpuid}.{name}": value for name, value in _of_vcpu(vcpu)})
+            # Registers are nobody's before a first state is given: whoever gives it sets them.
+            registers = (vcpu.state, vcpu.xsave) if vcpu.is_initialised else (None, None)
+            found[f"{domain.name}.{vcpu.vcpuid}"] = (*_of_vcpu(vcpu), dict(vcpu.records), *registers)
     return found
+
+
+def names(owner: str) -> Tuple[str, ...]:
+    """The names of the values of a domain or a vcpu."""
+    return _VCPU_NAMES if "." in owner else _DOMAIN_NAMES
+
+
+def value(of: Snapshot, path: str) -> Any:
+    """One value, by a path as `web.1.registers`."""
+    owner, _, name = path.rpartition(".")
+    return of[owner][names(owner).index(name)]
+
+
+def with_value(of: Snapshot, path: str, new: object) -> Snapshot:
+    """A snapshot with another value."""
+    owner, _, name = path.rpartition(".")
+    values = list(of[owner])
+    values[names(owner).index(name)] = new
+    return {**of, owner: tuple(values)}
 
 
 def differing(one: Snapshot, other: Snapshot) -> Tuple[str, ...]:
     """The paths of what is not the same."""
-    return tuple(path for path in {**one, **other} if one.get(path) != other.get(path))
+    found = [owner for owner in {**one, **other} if (owner in one) != (owner in other)]
+    for owner in one:
+        if owner in other and one[owner] != other[owner]:
+            both = zip(names(owner), one[owner], other[owner])
+            found += [f"{owner}.{name}" for name, here, there in both if here != there]
+    return tuple(found)
 
 
 def clocks(host: Hypervisor) -> Dict[Tuple[int, int], int]:

@@ -9,6 +9,7 @@ from typing import Dict, Iterable, List, NamedTuple, Sequence
 from promises.guarded import Trouble, guarded_run
 from promises.operations import Case
 from promises.programs import before, done, named
+from promises.snapshots import Snapshot, with_value
 from promises.verdicts import Ending, Lost, Verdict, judge, tally
 
 
@@ -62,5 +63,5 @@ def sweep(
     return {what: number, **tally(verdicts), "lost": 0}
 
 
-def _paused(case: Case, world: Dict[str, object], pauses: "int | None") -> Dict[str, object]:
-    return world if pauses is None else {**world, f"{case.domain}.pause_count": pauses}
+def _paused(case: Case, world: Snapshot, pauses: "int | None") -> Snapshot:
+    return world if pauses is None else with_value(world, f"{case.domain}.pause_count", pauses)

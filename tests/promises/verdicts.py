@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Dict, FrozenSet, Iterator, Optional, Sequence
 
-from promises.snapshots import Snapshot, differing
+from promises.snapshots import Snapshot, differing, value
 
 from xenvcpu.errors import XenVcpuError
 
@@ -58,10 +58,13 @@ def _was_made_fresh(ending: Ending, spent: FrozenSet[str]) -> bool:
     """Whether nothing is lost but the registers of vcpus that were initialised and down."""
     for path in differing(ending.before, ending.now):
         vcpu, _, name = path.rpartition(".")
-        was = f"{vcpu}.is_initialised", f"{vcpu}.is_down"
         if vcpu not in spent or name not in ("is_initialised", "registers", "records", "xsave"):
             return False
-        if not (ending.before[was[0]] and ending.before[was[1]] and ending.now[was[1]]) or ending.now[was[0]]:
+        was, now = (
+            [value(world, f"{vcpu}.{flag}") for flag in ("is_initialised", "is_down")]
+            for world in (ending.before, ending.now)
+        )
+        if (was, now) != ([True, True], [False, True]):
             return False
     return True
 
