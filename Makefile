@@ -15,7 +15,7 @@ help:
 	@echo "make unit   the fast tests against the installed wheel"
 	@echo "make promises   a fault at every C call, a kill at every step"
 	@echo "make lint   ruff and mypy --strict"
-	@echo "make lab    the suites on a real Xen in QEMU"
+	@echo "make lab    the suites on a real Xen in QEMU; K=kills for some, RELEASE=4.20 for another Xen"
 	@echo "make fuzz   hostile bytes into every decoder, 5 minutes each"
 	@echo "make bench  how fast, as ratios"
 
@@ -46,8 +46,10 @@ promises: $(VENV)/installed
 lint types: $(VENV)/installed
 	$(BIN)/python tests/everything.py lint types
 
+# K chooses tests as pytest's -k does, RELEASE the Xen.
 lab: $(VENV)/installed
-	$(BIN)/python tests/everything.py lab
+	$(BIN)/python -m integration.lab setup
+	$(BIN)/python -m integration.lab run --wheel dist/xenvcpu-*.whl $(if $(K),-k "$(K)") $(if $(RELEASE),--release $(RELEASE))
 
 fuzz: $(VENV)/installed
 	$(BIN)/pip install --quiet "$$(ls dist/xenvcpu-*.whl)[fuzz]"
