@@ -16,6 +16,9 @@ from typing import Any, Callable, List, Optional, Type
 #: Exit code of a child whose task ended with an exception.
 BROKEN = 70
 
+#: Seconds between two looks at a child: under emulation each look costs it a good deal of the one processor.
+POLL = 0.01
+
 Task = Callable[[], None]
 
 
@@ -90,7 +93,7 @@ class Forked:
             elif time.monotonic() > end:
                 raise TimeoutError(f"process {self.pid} did not end within {timeout:g} s: {self.errors()}")
             else:
-                time.sleep(0.002)
+                time.sleep(POLL)
         return self.code
 
     def await_lines(self, count: int, timeout: float = 60.0) -> List[Any]:
@@ -100,22 +103,25 @@ class Forked:
             TimeoutError: It did not.
             RuntimeError: It ended before.
         """
-        end = time.monotonic() + timeout
-        while len(told := self.told()) < count:
+        end, size = time.monotonic() + timeout, -1
+        while True:
+            if size != (size := self._size(0)) and len(told := self.told()) >= count:
+                return told
             if os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
                 raise RuntimeError(f"process {self.pid} has ended: {self.errors()}")
             if time.monotonic() > end:
                 raise TimeoutError(f"process {self.pid} told {len(told)} things within {timeout:g} s: {self.errors()}")
-            time.sleep(0.002)
-        return told
+            time.sleep(POLL)
 
     def told(self) -> List[Any]:
         """Returns what it told so far; see ``tell``."""
         return [json.loads(line) for line in self.output().split("\n")[:-1]]
 
     def _text(self, number: int) -> str:
-        size = os.fstat(self._files[number].fileno()).st_size
-        return os.pread(self._files[number].fileno(), size, 0).decode(errors="replace")
+        return os.pread(self._files[number].fileno(), self._size(number), 0).decode(errors="replace")
+
+    def _size(self, number: int) -> int:
+        return os.fstat(self._files[number].fileno()).st_size
 
     def output(self) -> str:
         """Returns what it wrote to its standard output so far."""

@@ -29,7 +29,7 @@ KILLS = 200
 GUARD_KILLS = 40
 #: Every so many-th process has a guard that is a program of its own, as everywhere but here; the others
 #: have one that is forked, which under emulation is there in a tenth of the time.
-PROGRAMS = 5
+PROGRAMS = 10
 #: Every so many-th kill comes at any time from the process's first instruction on, not after its first cycle.
 EARLY = 10
 SEED = 20
@@ -121,7 +121,7 @@ def beats(guest: TinyGuest, end: float) -> bool:
     while guest.beat() - first < 2:
         if time.monotonic() > end:
             return False
-        time.sleep(0.002)
+        time.sleep(0.005)
     return True
 
 

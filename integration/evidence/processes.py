@@ -88,7 +88,7 @@ def await_end(pids: List[int], limit: float) -> bool:
     while any(map(is_running, pids)):
         if time.monotonic() > end:
             return False
-        time.sleep(0.005)
+        time.sleep(0.01)
     return True
 
 
