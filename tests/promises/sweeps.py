@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Dict, Iterable, List, NamedTuple, Sequence
 
@@ -20,13 +21,11 @@ class Scene(NamedTuple):
         name: What it is, for people.
         trouble: It.
         raises: What may be raised besides our own errors.
-        is_exact: Whether the error has to name all that is left.
     """
 
     name: str
     trouble: Trouble
     raises: Sequence[type] = ()
-    is_exact: bool = True
 
 
 def sweep(
@@ -49,16 +48,18 @@ def sweep(
     lost: List[str] = []
     operation = case.operation
     spent = named(case, operation.starts + (operation.resets if may_be_killed else ()))
+    descriptors = len(os.listdir("/proc/self/fd"))
     for scene in scenes:
         pauses = scene.trouble.pauses
         try:
             found = guarded_run(case, folder, scene.trouble)
             start, end = (_paused(case, world, pauses) for world in (before(case), done(case).world))
             ending = Ending(start, end, found.world, found.error)
-            verdicts.append(judge(ending, scene.raises, spent=spent, is_exact=scene.is_exact))
+            verdicts.append(judge(ending, scene.raises, spent=spent))
         except Lost as error:
             lost.append(f"{scene.name}: {error}")
     number = len(verdicts) + len(lost)
+    assert len(os.listdir("/proc/self/fd")) == descriptors, "a descriptor is left open"
     assert not lost, f"{len(lost)} of {number}, first {lost[0]}"
     return {what: number, **tally(verdicts), "lost": 0}
 

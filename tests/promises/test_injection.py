@@ -3,23 +3,23 @@
 
 from __future__ import annotations
 
-from typing import Dict, List
+from typing import Dict, Iterable, List, Optional
 
 import pytest
 from promises.conftest import Count
-from promises.injections import Fault, single
+from promises.injections import Fault, single, vanishing
 from promises.operations import CHANGES, FEW, INSIDE, LOOKS, PLACES, Case, cases
-from promises.programs import done, ending, named, runs
+from promises.programs import Run, done, ending, named, runs
 from promises.verdicts import Lost, Verdict, judge, tally
 
 pytestmark = pytest.mark.usefixtures("no_sleep")
 
 
-def sweep(case: Case, faults: List[Fault]) -> Dict[str, int]:
+def sweep(case: Case, faults: List[Fault], found_by: Optional[Iterable[Run]] = None) -> Dict[str, int]:
     """Run an operation with each fault by itself, and count how it ended."""
     verdicts: List[Verdict] = []
     lost: List[str] = []
-    for fault, found in zip(faults, runs(case, faults)):
+    for fault, found in zip(faults, runs(case, faults) if found_by is None else found_by):
         try:
             verdicts.append(judge(ending(case, found), fault.raises, spent=named(case, case.operation.starts)))
         except Lost as error:
@@ -41,3 +41,11 @@ def test_inside_the_guest_the_error_names_what_cannot_be_undone(case: Case, coun
 @pytest.mark.parametrize("case", cases(CHANGES, PLACES), ids=str)
 def test_a_change_is_whole_or_undone_whatever_fails(case: Case, count: Count) -> None:
     count("faults", sweep(case, list(single(done(case).calls))))
+
+
+@pytest.mark.parametrize("case", cases([*CHANGES, *INSIDE], FEW), ids=str)
+def test_without_a_guard_a_library_that_is_gone_for_good_is_told_exactly(case: Case, count: Count) -> None:
+    """Nobody is left to put anything back: the error names all that is not as before."""
+    faults = list(vanishing(done(case).calls))
+    each = (next(runs(case, [fault])) for fault in faults)  # a program of its own
+    count("libraries gone, without a guard", sweep(case, faults, each))

@@ -88,7 +88,7 @@ def _is_unsure(left: Sequence[str]) -> bool:
 
 
 def judge(
-    ending: Ending, raises: Sequence[type] = (), *, spent: FrozenSet[str] = frozenset(), is_exact: bool = True
+    ending: Ending, raises: Sequence[type] = (), *, spent: FrozenSet[str] = frozenset()
 ) -> Verdict:
     """Judge an ending.
 
@@ -96,7 +96,6 @@ def judge(
         ending: It.
         raises: What may be raised besides our own errors.
         spent: The vcpus, as `web.1`, that may have become fresh: of one that is down Xen shows no registers.
-        is_exact: Whether the error has to name all that is left; if not, it is enough that it says so.
 
     Raises:
         Lost: It is bad.
@@ -118,8 +117,7 @@ def judge(
     if _was_made_fresh(ending, spent):
         return Verdict.FRESH
     _require(is_ours and restored is False and bool(left), "neither as before nor as after, and not told", ending)
-    untold = list(_untold(ending, left or ())) if is_exact else []
-    _require(not untold, "not all that is left is told", ending)
+    _require(not list(_untold(ending, left or ())), "not all that is left is told", ending)
     return Verdict.TOLD
 
 
