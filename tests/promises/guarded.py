@@ -7,7 +7,7 @@ import fcntl
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Callable, List, Optional, Tuple
+from typing import Any, Callable, List, Optional, Tuple
 
 from promises.operations import Case
 from promises.programs import require_clocks, require_nothing_open, world_before
@@ -32,11 +32,15 @@ class Trouble:
         program: Set up on the program's libraries, just before the operation.
         guard: Set up on the first guard and on the program's side of their journal, before it runs.
         pauses: How many pauses others hold; None for as many as the world has.
+        earlier: What the same program has done before, with the domain that it drives.
+        found: What is otherwise in the world since then, by path.
     """
 
     program: Callable[[ModelLibraries], None] = _nothing
     guard: Callable[[Guard, MortalJournal], None] = _nothing
     pauses: Optional[int] = None
+    earlier: Callable[[Any, ModelLibraries], None] = _nothing
+    found: Tuple[Tuple[str, object], ...] = ()
 
 
 @dataclass
@@ -97,6 +101,7 @@ def guarded_run(case: Case, folder: Path, trouble: Trouble = Trouble()) -> Guard
     with Host("model", libraries) as host:
         vars(host)["keeper"] = guards.keeper(host.dom0)
         domain = case.find(host)
+        trouble.earlier(domain, libraries)
         first = len(libraries.calls)
         trouble.program(libraries)
         try:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
+from xenvcpu.abi import mtrr
+from xenvcpu.abi.save_stream import Typecode
 from xenvcpu.capture import Capture
 from xenvcpu.context.presets import flat32
 from xenvcpu.context.vcpu_context import VcpuContext
@@ -36,6 +38,9 @@ FEW = (("pvh", "web", "4.17"), ("hvm", "db", "4.20"), ("busy", "batch", "4.14"))
 """One of each."""
 
 
+_LINUX_PAT = 0x0407050600070106
+
+
 def context(vcpuid: int) -> VcpuContext:
     """What a vcpu starts with."""
     return flat32(0x100000, 0x80000 + 0x1000 * vcpuid, eax=vcpuid)
@@ -49,8 +54,12 @@ def _vcpus_up(*vcpuids: int) -> Callable[[Hypervisor, Domain], None]:
             if vcpu.vcpuid not in vcpuids and not vcpu.is_down:
                 vcpu.reset()
         for vcpuid in vcpuids:
-            if domain.vcpus[vcpuid].is_down:
+            vcpu = domain.vcpus[vcpuid]
+            if vcpu.is_down:
                 build.run(host, domain, vcpuid)
+            if host.vendor == "amd":  # where each load resets it
+                image = mtrr.LAYOUT.unpack(vcpu.records[Typecode.MTRR])
+                vcpu.records[Typecode.MTRR] = image.with_values(msr_pat_cr=_LINUX_PAT).pack()
 
     return prepare
 

@@ -7,6 +7,7 @@ from dataclasses import fields
 from operator import attrgetter
 from typing import Any, Dict, Tuple
 
+from xenvcpu.abi.save_stream import Typecode
 from xenvcpu.model.domain import Domain
 from xenvcpu.model.hypervisor import Hypervisor
 from xenvcpu.model.vcpu import Vcpu
@@ -35,9 +36,12 @@ def snapshot(host: Hypervisor) -> Snapshot:
     for domain in host.domains.values():
         found[domain.name] = (*_of_domain(domain), dict(domain.records), domain.memory.pages)
         for vcpu in domain.vcpus:
-            # Registers are nobody's before a first state is given: whoever gives it sets them.
-            registers = (vcpu.state, vcpu.xsave) if vcpu.is_initialised else (None, None)
-            found[f"{domain.name}.{vcpu.vcpuid}"] = (*_of_vcpu(vcpu), dict(vcpu.records), *registers)
+            records, registers = dict(vcpu.records), (vcpu.state, vcpu.xsave)
+            if not vcpu.is_initialised:
+                # Registers are nobody's before a first state is given: whoever gives it sets them.
+                registers = (None, None)
+                del records[Typecode.MTRR]
+            found[f"{domain.name}.{vcpu.vcpuid}"] = (*_of_vcpu(vcpu), records, *registers)
     return found
 
 

@@ -50,10 +50,9 @@ def sweep(
     spent = named(case, operation.starts + (operation.resets if may_be_killed else ()))
     descriptors = len(os.listdir("/proc/self/fd"))
     for scene in scenes:
-        pauses = scene.trouble.pauses
         try:
             found = guarded_run(case, folder, scene.trouble)
-            start, end = (_paused(case, world, pauses) for world in (before(case), done(case).world))
+            start, end = (_as_found(case, world, scene.trouble) for world in (before(case), done(case).world))
             ending = Ending(start, end, found.world, found.error)
             verdicts.append(judge(ending, scene.raises, spent=spent))
         except Lost as error:
@@ -64,5 +63,10 @@ def sweep(
     return {what: number, **tally(verdicts), "lost": 0}
 
 
-def _paused(case: Case, world: Snapshot, pauses: "int | None") -> Snapshot:
-    return world if pauses is None else with_value(world, f"{case.domain}.pause_count", pauses)
+def _as_found(case: Case, world: Snapshot, trouble: Trouble) -> Snapshot:
+    """A world as it is where others hold pauses, or where something has happened earlier."""
+    if trouble.pauses is not None:
+        world = with_value(world, f"{case.domain}.pause_count", trouble.pauses)
+    for path, found in trouble.found:
+        world = with_value(world, path, found)
+    return world

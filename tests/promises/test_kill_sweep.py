@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 import errno
+from dataclasses import replace
 from pathlib import Path
-from typing import Iterator
+from typing import Any, Iterator
 
 import pytest
 from promises.conftest import Count
@@ -15,7 +16,11 @@ from promises.operations import CHANGES, FEW, Case, cases
 from promises.sweeps import Scene, sweep
 from promises.threads import Guard, MortalJournal
 
+from xenvcpu.context.presets import long64
+from xenvcpu.encoding import to_cpu_record
+from xenvcpu.errors import HypercallError
 from xenvcpu.model.faults import Killed
+from xenvcpu.model.libraries import ModelLibraries
 
 pytestmark = pytest.mark.usefixtures("no_sleep")
 WITH_A_GUARD = pytest.mark.parametrize("case", cases(CHANGES, FEW), ids=str)
@@ -104,3 +109,27 @@ def test_a_guard_that_puts_back_after_a_kill_tries_again_what_fails(case: Case, 
                     yield Scene(name, Trouble(program=kill, guard=fail), (Killed,))  # type: ignore[arg-type]
 
         count("kills and a fault", sweep(case, tmp_path, scenes(), what="kills", may_be_killed=True))
+
+
+@pytest.mark.parametrize("case", cases([each for each in CHANGES if not each.resets], FEW[:1]), ids=str)
+def test_a_kill_after_a_change_that_was_put_back_brings_nothing_older_back(
+    case: Case, tmp_path: Path, count: Count
+) -> None:
+    """The guest has gone on since, and its registers are others."""
+    state = long64(0x1234000, 0x8000, 0x2000)
+    gone_on = to_cpu_record(state).pack(), None
+
+    def earlier(domain: Any, libraries: ModelLibraries) -> None:
+        libraries.fail("xc_domain_hvm_getcontext", errno.ENOMEM, 2)  # the read-back
+        with pytest.raises(HypercallError):
+            case.act(domain)
+        vcpu = libraries.host.named(case.domain).vcpus[0]
+        vcpu.state, vcpu.xsave = gone_on
+
+    found = tuple(zip((f"{case.domain}.0.registers", f"{case.domain}.0.xsave"), gone_on))
+    run = guarded_run(case, tmp_path, Trouble(earlier=earlier, found=found))
+    scenes = (
+        Scene(scene.name, replace(scene.trouble, earlier=earlier, found=found), scene.raises)
+        for scene in _of_program(run) if "write" not in scene.name
+    )
+    count("kills after a change that was put back", sweep(case, tmp_path, scenes, what="kills"))
