@@ -21,7 +21,7 @@ from xenvcpu.errors import (
 )
 from xenvcpu.heldsignals import held_signals
 from xenvcpu.keeper import Keeper
-from xenvcpu.left import CRASHED, Left
+from xenvcpu.left import CRASHED, DONE, Left
 from xenvcpu.ports.dom0 import Dom0Port
 from xenvcpu.putback import is_being_destroyed, narrowed, put_back
 from xenvcpu.readback import differences
@@ -287,14 +287,13 @@ def _unpause(keeper: Keeper, domid: int) -> None:
         raise
     except XenVcpuError as refusal:
         if pausing.number_of(refusal) != errno.EINVAL:
-            refusal.restored, refusal.left = False, (_DONE, *_still_paused(domid, refusal))
+            refusal.restored, refusal.left = False, (DONE, *_still_paused(domid, refusal))
             raise
         error = DomainChangedError(_STOLEN.format(domid), domid=domid)
-        error.restored, error.left = False, (_DONE,)
+        error.restored, error.left = False, (DONE,)
         raise error from refusal
 
 
-_DONE = "all that was asked for is done"
 _STOLEN = "domain {} was unpaused by somebody else meanwhile: its vcpus may have run on, and have been set back"
 
 

@@ -12,6 +12,7 @@ from xenvcpu.cli.exits import Exit, exit_of
 from xenvcpu.cli.main import PROGRAM
 from xenvcpu.cli.output import print_json, say
 from xenvcpu.errors import RefusedContextError, XenVcpuError
+from xenvcpu.left import DONE
 from xenvcpu.rules.verdict import Verdict
 
 _ATTRIBUTES = (
@@ -82,13 +83,11 @@ def _details(error: XenVcpuError) -> Iterator[str]:
         yield from finding_lines(Verdict(tuple(others), error.verdict.depends_on), is_first=False)
     yield from (f"Xen said: {line}" for line in getattr(error, "console", ()))
     yield from getattr(error, "differences", ())[1:]
-    restored = getattr(error, "restored", None)
-    if restored is not None:
-        yield _RESTORED[restored]
-    yield from getattr(error, "left", ())
-    kept = getattr(error, "kept", None)
-    if kept is not None:
-        yield f"what it was is kept; to bring it back: {PROGRAM} recover {shlex.quote(kept)}"
+    if error.restored is not None and DONE not in error.left:
+        yield _RESTORED[error.restored]
+    yield from error.left
+    if error.kept is not None:
+        yield f"what it was is kept; to bring it back: {PROGRAM} recover {shlex.quote(error.kept)}"
 
 
 def finding_lines(verdict: Verdict, *, is_first: bool = True) -> Iterator[str]:
