@@ -69,6 +69,7 @@ class Deadline:
     def over(self, step: str, domid: int) -> DeadlineError:
         """The error for an operation that ran out of time in some step."""
         return DeadlineError(
-            f"domain {domid}: {self.timeout:g} s were over while {step}; nothing was touched. Xen answers late while"
-            " a domain is migrated, saved or built: try again, or give a longer --timeout", domid=domid,
+            f"domain {domid}: {self.timeout:g} s were over while {step}; nothing was touched. A guard takes a moment to"
+            " start, and Xen answers late while a domain is migrated, saved or built: give a longer --timeout",
+            domid=domid,
         )

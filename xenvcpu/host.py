@@ -140,7 +140,8 @@ class Host:
         """Where locks and kept captures lie; those of a model need no privilege."""
         from xenvcpu.guard import folders
 
-        return folders.of_user() if self.kind == "model" else folders.HOST
+        path: Optional[str] = getattr(self.libraries, "path", None)
+        return folders.HOST if self.kind != "model" else folders.of_world(path or "")
 
     @cached_property
     def guest(self) -> GuestPort:

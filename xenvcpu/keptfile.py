@@ -87,14 +87,13 @@ def read(path: str) -> KeptFile:
     """Read a file that `keep` wrote.
 
     Raises:
-        HostError: It cannot be read.
-        FormatError: It is none.
+        FormatError: It cannot be read, or is none.
     """
     try:
         with open(path, "rb") as file:
             data = file.read(LARGEST + 1)
     except OSError as error:
-        raise HostError(f"{path}: {error.strerror}") from error
+        raise FormatError(f"{path}: {error.strerror}") from error
     return parse(data, path)
 
 
@@ -115,7 +114,7 @@ def parse(data: bytes, path: str) -> KeptFile:
     except FormatError as error:
         raise FormatError(f"{path}: {error}", offset=error.offset) from error
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise FormatError(f"{path}: not a kept capture: {error}") from error
+        raise FormatError(f"{path}: no file that xenvcpu kept: {error}") from error
     return KeptFile(path, capture, left, float(at), boot)
 
 

@@ -70,10 +70,10 @@ def _take(descriptor: int, handle: UUID, patience: Patience, deadline: Deadline)
         except BlockingIOError:
             holder = _holder(descriptor)
         if not patience.waits:
-            raise DomainBusyError(f"{holder} drives domain {handle}; without --no-wait its end is waited for")
+            raise DomainBusyError(f"{holder} drives domain {handle}, and --no-wait was given; nothing was touched")
         if not deadline.left:
             raise DomainBusyError(
-                f"{holder} has been driving domain {handle} for {deadline.timeout:g} s; look what it waits for"
+                f"{holder} drives domain {handle}, still after {deadline.timeout:g} s; nothing was touched"
             )
         if not is_told:
             patience.tell(f"waiting for {holder}, which drives domain {handle}")

@@ -11,7 +11,7 @@ from xenvcpu.abi.save_stream import Typecode
 from xenvcpu.abi.domain_info import DomainInfo
 from xenvcpu.calls import Calls
 from xenvcpu.errors import (
-    ChangeError, DomainChangedError, NoSuchVcpuError, PatLostError, StartError, VcpuOnlineError,
+    ChangeError, NoSuchVcpuError, PatLostError, StartError, VcpuOnlineError,
 )
 from xenvcpu.newvcpu import NewVcpu, Render, prepare
 from xenvcpu.rules.features import UNKNOWN, Features
@@ -50,15 +50,16 @@ class Plan:
         Xen applies records in order, so a new record that it refuses leaves the others running.
 
         Raises:
-            DomainChangedError: A vcpu that is to be started is online by now.
+            VcpuOnlineError: A vcpu that is to be started is online by now.
             PatLostError: The load would change the memory types of a vcpu that is online.
         """
         domid = self.domain.domid
         refuse_pat_loss(self.domain, found, force=self.force)
         for vcpuid in self.vcpuids:
             if vcpuid in found.cpu:
-                raise DomainChangedError(
-                    f"vcpu {vcpuid} of domain {domid} is online; stop it first", domid=domid, vcpuid=vcpuid
+                raise VcpuOnlineError(
+                    f"vcpu {vcpuid} of domain {domid} is online; stop it first; nothing was touched", domid=domid,
+                    vcpuid=vcpuid,
                 )
         tsc = found.tsc
         new = [record for vcpu in self.vcpus for record in vcpu.records(tsc)]

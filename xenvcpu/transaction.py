@@ -61,10 +61,12 @@ class Outcome:
     Attributes:
         found: The domain before.
         pause_seconds: How long it was held paused.
+        is_paused: Whether somebody else holds it paused still.
     """
 
     found: SavedState
     pause_seconds: float
+    is_paused: bool = False
 
 
 def carry_out(port: Dom0Port, keeper: Keeper, change: Change) -> Outcome:
@@ -115,8 +117,7 @@ class _Transaction:
             self._touch(capture, calls)
             # Up to here: when the unpause returns, the vcpus may have had this processor for a while.
             seconds = time.monotonic() - began
-        self._require_alive()
-        return Outcome(capture.state, seconds)
+        return Outcome(capture.state, seconds, self._is_alive_and_paused())
 
     def _look(self) -> Capture:
         change, domid = self._change, self._domid
@@ -207,16 +208,18 @@ class _Transaction:
             lines.append(f"vcpu {vcpuid} had been initialised and down, and {is_fresh}")
         return tuple(lines)
 
-    def _require_alive(self) -> None:
-        """A state that the processor refuses to enter shows only when its vcpu runs."""
-        died: List[str] = []
-        with suppress(XenVcpuError):  # a look that fails undoes nothing
-            died = self._death()
-        if died:
+    def _is_alive_and_paused(self) -> bool:
+        """Whether somebody else holds the domain paused; else a state that the processor refuses shows by now."""
+        try:
+            now = self._port.domain(self._domid)
+        except XenVcpuError:  # a look that fails undoes nothing
+            return False
+        if now.has_crashed:
             raise self._change.failed(
                 f"{CRASHED}: the processor did not take the new state of a vcpu of domain {self._domid}",
-                domid=self._domid, differences=died, restored=False,
+                domid=self._domid, differences=[CRASHED], restored=False,
             )
+        return now.is_paused
 
     def explain(self, error: BaseException) -> None:
         """When the domain runs again: keep what was lost in a file, add what Xen printed, and log it all."""

@@ -13,19 +13,13 @@ import pytest
 from xenvcpu import keptfile
 from xenvcpu.capture import Capture
 from xenvcpu.deadline import Patience
-from xenvcpu.guard.folders import of_user
+from xenvcpu.guard.folders import of_world
 from xenvcpu.host import open_host
 from xenvcpu.left import Left
 from xenvcpu.lock import domain_lock
 
 Run = Callable[..., Any]
 START = ("start", "web", "1", "preset:flat32", "--set", "eip=0x100000")
-
-
-@pytest.fixture(autouse=True)
-def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The user's own folder, for locks and captures, is a fresh one."""
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
 
 
 @pytest.fixture
@@ -35,10 +29,10 @@ def handle(world: str) -> uuid.UUID:
 
 
 @pytest.fixture
-def busy(handle: uuid.UUID) -> Iterator[None]:
+def busy(world: str, handle: uuid.UUID) -> Iterator[None]:
     """Another program drives the domain."""
     patience = Patience()
-    with domain_lock(handle, of_user().locks, patience, patience.begin()):
+    with domain_lock(handle, of_world(world[len("model:") :]).locks, patience, patience.begin()):
         yield
 
 
@@ -63,17 +57,24 @@ def online(run: Run, world: str) -> list[int]:
 
 def test_a_busy_domain_is_waited_for_with_a_message(run: Run, world: str, busy: None) -> None:
     ran = run("--host", world, *START, "--timeout", "0.1")
-    assert ran.code == 1 and "waiting for process" in ran.err and "has been driving domain" in ran.err
+    assert ran.code == 1 and "waiting for process" in ran.err
+    assert "still after 0.1 s; nothing was touched" in ran.err
+
+
+def test_a_domain_of_the_same_uuid_in_another_world_is_free(run: Run, busy: None, tmp_path: Path) -> None:
+    run("model", "new", tmp_path / "other.json", "--domain", "web:4", "--xen", "4.17")
+    assert run("--host", f"model:{tmp_path / 'other.json'}", *START, "--no-wait").code == 0
 
 
 def test_under_json_only_the_error_is_on_stderr(run: Run, world: str, busy: None) -> None:
     ran = run("--host", world, *START, "--timeout", "0.1", "--json")
     assert json.loads(ran.err)["error"]["type"] == "DomainBusyError"
+    assert json.loads(ran.err)["error"]["domid"] == 1
 
 
 def test_who_does_not_wait_is_told_at_once(run: Run, world: str, busy: None) -> None:
     ran = run("--host", world, *START, "--no-wait")
-    assert ran.code == 1 and "waiting" not in ran.err and "without --no-wait" in ran.err
+    assert ran.code == 1 and "waiting" not in ran.err and "--no-wait" in ran.err
 
 
 def test_a_timeout_is_a_positive_number_of_seconds(run: Run, world: str) -> None:
@@ -146,7 +147,7 @@ def test_vcpus_that_were_not_lost_are_let_be(run: Run, world: str, kept: str) ->
 def test_one_damaged_file_does_not_hide_the_others(run: Run, world: str, kept: str) -> None:
     Path(kept).with_name(f"{uuid.UUID(int=1)}-x.capture.json").write_text("{")
     ran = run("--host", world, "recover")
-    assert ran.code == 0 and kept in ran.out and "not a kept capture" in ran.err
+    assert ran.code == 0 and kept in ran.out and "no file that xenvcpu kept" in ran.err
 
 
 @pytest.mark.parametrize("change", [
@@ -168,12 +169,28 @@ def test_what_is_no_capture_is_told_by_its_name(run: Run, world: str, tmp_path: 
     assert ran.code == 1 and str(path) in ran.err
 
 
+def test_a_file_that_is_not_there_is_no_fault_of_the_host(run: Run, world: str, tmp_path: Path) -> None:
+    assert run("--host", world, "recover", tmp_path / "none").code == 1
+
+
+def test_a_domain_that_somebody_holds_paused_is_told_so(run: Run, world: str) -> None:
+    with open_host(world) as host:
+        host.dom0.pause(1)
+    ran = run("--host", world, *START)
+    assert ran.code == 0 and "is paused by somebody else" in ran.out
+    assert "web is paused" in run("--host", world, "list").err
+    (web,) = run("--host", world, "list", "web", "--json").json["domains"]
+    assert web["paused"] is True
+    assert run("--host", world, "stop", "web", "1").code == 0
+
+
 def test_inside_a_guest_a_stopped_vcpu_runs_on(run: Run, world: str) -> None:
     inside = f"{world}@web"
     run("--host", inside, "start", "self", "1", "preset:flat32")
     run("--host", inside, "stop", "self", "1")
     assert run("--host", inside, "up", "self", "all").out == "vcpu 1 of self: runs on\n"
     assert run("--host", inside, "up", "self", "1", "--json").json["up"] == []
+    assert run("--host", inside, "up", "self", "1").out == "vcpu 1 of self: ran already\n"
     assert run("--host", inside, "up", "self", "2").code == 4
 
 

@@ -140,7 +140,7 @@ def test_the_deadline_holds_while_xen_is_busy_and_the_pause_is_given_back_later(
 
     stage.prepare = lambda libraries: libraries.fail("xc_domain_pause", late)
     object.__setattr__(stage.keeper.patience, "timeout", 0.1)
-    with pytest.raises(DeadlineError, match="0.1 s were over while waiting for the pause"):
+    with pytest.raises(DeadlineError, match="0.1 s were over while waiting for the guard"):
         stage.web.start([1], context)
     assert (online(stage), stage.xen.named("web").pause_count) == ([0], 0)
 

@@ -18,8 +18,7 @@ from xenvcpu.model import worldfile
 
 
 @pytest.fixture
-def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+def host(tmp_path: Path) -> Iterator[Host]:
     worldfile.new(str(tmp_path / "world.json"))
     with open_host(f"model:{tmp_path / 'world.json'}") as opened:
         yield opened

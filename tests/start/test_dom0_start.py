@@ -293,7 +293,7 @@ def test_another_domain_under_the_same_domid_is_not_touched(web: Dom0Domain, lib
 def test_a_vcpu_that_is_online_is_refused(web: Dom0Domain) -> None:
     with pytest.raises(VcpuOnlineError):
         web.plan([0], context)
-    with pytest.raises(DomainChangedError, match="stop it first"):
+    with pytest.raises(VcpuOnlineError, match="stop it first"):
         web.start([0], context)
 
 

@@ -51,6 +51,20 @@ def report_os(error: OSError, *, is_json: bool) -> Exit:
     return Exit.FAILED
 
 
+def report_interrupt(*, is_json: bool) -> Exit:
+    """Say that somebody pressed Ctrl-C. What had begun to change a domain was brought to an end before.
+
+    Returns:
+        The exit code.
+    """
+    text = "interrupted"
+    if is_json:
+        print_json({"error": {"type": "KeyboardInterrupt", "message": text, "exit": int(Exit.INTERRUPTED)}}, err=True)
+    else:
+        say(f"{PROGRAM}: {text}", err=True)
+    return Exit.INTERRUPTED
+
+
 def as_dict(error: XenVcpuError) -> dict[str, Any]:
     """The error as JSON has it: its type, its message, and what it carries."""
     data: dict[str, Any] = {"type": type(error).__name__, "message": str(error)}

@@ -81,7 +81,9 @@ class LazyGroup(click.Group):
 
             ctx.exit(report(error, is_json=session.json))
         except KeyboardInterrupt:
-            ctx.exit(exits.Exit.INTERRUPTED)
+            from xenvcpu.cli.report import report_interrupt
+
+            ctx.exit(report_interrupt(is_json=session.json))
         except OSError as error:
             if error.errno == errno.EPIPE:
                 raise

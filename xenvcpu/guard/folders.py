@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,15 +25,17 @@ class Folders:
     kept: str
 
 
+TEMPORARY = Path("/tmp")
 HOST = Folders(lock.FOLDER, keptfile.FOLDER)
 """Those of a real host."""
 
 
-def of_user() -> Folders:
-    """Those of a world file, which need no privilege.
+def of_world(path: str) -> Folders:
+    """Those of a world file, which need no privilege; worlds have domains of the same UUID, and share nothing.
 
     Raises:
         HostError: The folder is another user's.
     """
-    folder = private_folder(Path(os.environ.get("XDG_RUNTIME_DIR") or "/tmp") / f"xenvcpu-{os.geteuid()}")
-    return Folders(folder / "locks", str(folder / "kept"))
+    name = hashlib.sha256(os.fsencode(os.path.realpath(path))).hexdigest()[:16]
+    folder = private_folder(TEMPORARY / f"xenvcpu-{os.geteuid()}") / name
+    return Folders(private_folder(folder) / "locks", str(folder / "kept"))

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, Callable, Dict, Iterator, Optional
 
 from xenvcpu import keptfile, pausing
@@ -11,7 +11,7 @@ from xenvcpu.abi.domain_info import DomainInfo
 from xenvcpu.audit import Audit, no_audit
 from xenvcpu.capture import Capture
 from xenvcpu.deadline import Deadline, Patience
-from xenvcpu.errors import GuardError
+from xenvcpu.errors import DomainBusyError, GuardError
 from xenvcpu.guard.folders import Folders
 from xenvcpu.guard.journal import Pause
 from xenvcpu.guard.process import GuardLost, GuardProcess
@@ -46,7 +46,13 @@ class GuardedKeeper(Keeper):
         """Take the domain's lock; the guard starts meanwhile."""
         deadline = self.patience.begin()
         self._running()
-        with domain_lock(domain.handle, self._folders.locks, self.patience, deadline) as self._lock:
+        with ExitStack() as stack:
+            lock = domain_lock(domain.handle, self._folders.locks, self.patience, deadline)
+            try:
+                self._lock = stack.enter_context(lock)
+            except DomainBusyError as error:
+                error.domid = domain.domid
+                raise
             self._running().journal.domain = (domain.domid, domain.handle)
             yield deadline
 
@@ -81,7 +87,7 @@ class GuardedKeeper(Keeper):
         except TimeoutError as error:
             # The guard is in Xen. When it comes back it finds nobody, and gives the pause back.
             self._drop(_MOMENT)
-            raise deadline.over("waiting for the pause", domid) from error
+            raise deadline.over("waiting for the guard and its pause", domid) from error
         try:
             _raise("xc_domain_pause", domid, answer)
         except GuardError:

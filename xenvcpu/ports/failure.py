@@ -19,7 +19,7 @@ _GUEST_RESTRICTED = (
 )
 _INITIALISED = (
     "the vcpu is initialised already: an operating system or hvmloader has used it; only INIT from the local APIC, or"
-    " `xenvcpu stop` in dom0, makes it fresh again"
+    " `xenvcpu stop` in dom0, makes it fresh again, and `xenvcpu up self` lets one that is down run on"
 )
 
 _HINTS: Mapping[Tuple[str, int], str] = {

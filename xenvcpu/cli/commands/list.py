@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Union
 
 import click
 
+from xenvcpu.cli.main import PROGRAM
 from xenvcpu.cli.options import Session, global_options, pass_session, timeout_option
-from xenvcpu.cli.output import print_json, print_table
+from xenvcpu.cli.output import print_json, print_table, say
 from xenvcpu.errors import NoSuchDomainError
 from xenvcpu.host import SELF, Host
 
@@ -47,7 +48,14 @@ def _row(domain: Domain, vcpu: VcpuState) -> tuple[object, ...]:
 
 def _as_dict(domain: Domain, vcpus: tuple[VcpuState, ...]) -> dict[str, Any]:
     shown = [vcpu.as_dict() for vcpu in vcpus]
-    return {"domid": domain.domid, "name": domain.name, "uuid": domain.uuid, "vcpus": shown}
+    names = {"domid": domain.domid, "name": domain.name, "uuid": domain.uuid}
+    return {**names, "paused": _is_paused(domain), "vcpus": shown}
+
+
+def _is_paused(domain: Domain) -> bool:
+    """Whether a toolstack holds it paused; the caller's own runs."""
+    info = getattr(domain, "info", None)
+    return info is not None and bool(info.is_paused)
 
 
 @click.command("list")
@@ -67,3 +75,5 @@ def command(session: Session, domains: tuple[str, ...]) -> None:
         print_json({"domains": [_as_dict(domain, vcpus) for domain, vcpus in found]})
     else:
         print_table(HEADINGS, [_row(domain, vcpu) for domain, vcpus in found for vcpu in vcpus])
+        for domain in (domain for domain, _ in found if _is_paused(domain) and not session.quiet):
+            say(f"{PROGRAM}: {domain.name or domain.domid} is paused: `xl unpause {domain.domid}`", err=True)

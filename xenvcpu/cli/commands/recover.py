@@ -37,7 +37,7 @@ def _list(session: Session, folder: str) -> None:
     if found:
         print_table(HEADINGS, [_row(each) for each in found])
     elif not damaged and not session.quiet:
-        say("nothing is kept: every start and stop was whole, or was put back")
+        say("nothing is kept")
     for text in damaged:
         say(f"{PROGRAM}: {text}", err=True)
 

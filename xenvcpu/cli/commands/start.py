@@ -52,7 +52,9 @@ def _say_report(session: Session, name: str, report: StartReport, starts: Mappin
     _warn(report)
     for vcpuid in report.vcpuids:
         say(f"vcpu {vcpuid} of {name}: started, {starts[vcpuid]}")
-    if report.pause_seconds is not None:
+    if report.is_paused:
+        say(f"{name} is paused by somebody else: nothing of it runs until `xl unpause {report.domid}`")
+    elif report.pause_seconds is not None:
         kept = f"vcpu{'s' * (len(report.kept) > 1)} {vcpus.show(report.kept)} went on; " if report.kept else ""
         say(f"{kept}the domain was paused for {report.pause_seconds * 1000:.1f} ms")
 

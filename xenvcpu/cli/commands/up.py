@@ -32,5 +32,5 @@ def command(session: Session, domain: str, which: tuple[int, ...] | None) -> Non
     if session.json:
         print_json({"up": list(came_up)})
         return
-    for vcpuid in () if session.quiet else came_up:
-        say(f"vcpu {vcpuid} of self: runs on")
+    for vcpuid in () if session.quiet else (which or came_up):
+        say(f"vcpu {vcpuid} of self: {'runs on' if vcpuid in came_up else 'ran already'}")
