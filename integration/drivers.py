@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 import time
+from functools import lru_cache
 from typing import Callable, Sequence
 
 from integration import forkedguard
@@ -23,11 +24,13 @@ SPREAD = 0.02
 STARTED, STOPPED, LISTED, SHOWN, REFUSED = "started", "stopped", "listed", "shown", "refused"
 
 
+@lru_cache(maxsize=None)
 def parked(vcpuid: int) -> VcpuContext:
     """Returns the context of a vcpu that is online and sleeps; its registers tell who it is."""
     return PRESETS["flat32"]().replace(rip=layout.PARK, rflags=INTERRUPTS_ON, rdi=0x500 + vcpuid)
 
 
+@lru_cache(maxsize=None)
 def refused_by_xen(vcpuid: int) -> VcpuContext:
     """Returns a context that Xen refuses when the rules are overridden."""
     return parked(vcpuid).replace(cr4=1 << 15)
