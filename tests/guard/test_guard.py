@@ -13,6 +13,7 @@ from typing import Any, List
 import pytest
 
 from xenvcpu import keptfile, putback
+from xenvcpu.capture import Capture
 from xenvcpu.context.presets import flat32
 from xenvcpu.errors import ChangeError, DeadlineError, GuardError, HypercallError, NoSuchDomainError
 from xenvcpu.guard.journal import Journal, Pause
@@ -194,6 +195,30 @@ def test_each_change_is_audited_once_with_its_context(stage: Stage) -> None:
     stage.web.stop([1])
     first, second = stage.audited
     assert first.startswith("start 1 outcome=done context=sha256:") and second == "stop 1 outcome=done"
+
+
+class Torn:
+    """A capture that cannot be written to its end, as when the program is killed meanwhile."""
+
+    def __init__(self, head: bytes) -> None:
+        self._head = head
+
+    def parts(self) -> Any:
+        return self._head, range(9)  # has a length, and no bytes
+
+
+def test_a_capture_that_is_cut_off_by_a_kill_leaves_the_one_before_it(stage: Stage) -> None:
+    stream = stage.port.read_context(stage.web.domid, stage.port.context_buffer(stage.web.domid))
+    capture = Capture(stage.web.domid, stage.web.info.handle, stage.web.release, "start", (1,), stream)
+    journal = Journal()
+    journal.touching(capture)
+    with pytest.raises(TypeError):
+        journal.touching(Torn(b"x" * 200))  # type: ignore[arg-type]
+    assert journal.capture == capture
+    journal.settled()
+    journal.touching(capture)
+    assert journal.capture == capture
+    journal.close()
 
 
 def test_a_journal_says_what_its_last_writer_said() -> None:

@@ -17,7 +17,10 @@ _PAUSE, _WAS_PAUSED, _TOUCHING = range(3)
 """Flags are single bytes: a process that is killed has either written one, or not."""
 _DOMAIN = struct.Struct("<I16s")
 _DOMAIN_AT = 8
-_CAPTURE_AT = 64
+_PLACES = struct.Struct("<I")
+_PLACES_AT = (0, 32, 36)
+"""Where the place of the capture stands, by the value of _TOUCHING: a capture is never written over one that counts."""
+_FIRST = 64
 _ROOM = 1 << 12
 
 
@@ -46,6 +49,7 @@ class Journal:
             os.ftruncate(descriptor, _ROOM)
         self.descriptor = descriptor
         self._memory = mmap.mmap(descriptor, 0)
+        self._end = _FIRST
 
     def close(self) -> None:
         """Give the memory back; a second time does nothing."""
@@ -91,20 +95,28 @@ class Journal:
         _DOMAIN.pack_into(self._memory, _DOMAIN_AT, domain[0], domain[1].bytes)
 
     def touching(self, capture: Capture) -> None:
-        """The domain is about to be touched: from here on it is to be put back."""
+        """The domain is about to be touched, or put back: from here on this is what it is to be.
+
+        A capture that counts until then counts until the last byte of the new one is there.
+        """
+        before = self._memory[_TOUCHING]
+        number = 2 if before == 1 else 1
+        at = self._end if before else _FIRST
         head, stream = capture.parts()
-        stream_at = _CAPTURE_AT + len(head)
+        stream_at = at + len(head)
         end = stream_at + len(stream)
         if end > len(self._memory):
             os.ftruncate(self.descriptor, end)
         memory = self._map()
-        memory[_CAPTURE_AT:stream_at] = head
+        memory[at:stream_at] = head
         memory[stream_at:end] = stream
-        memory[_TOUCHING] = True
+        _PLACES.pack_into(memory, _PLACES_AT[number], at)
+        memory[_TOUCHING] = number
+        self._end = end
 
     def settled(self) -> None:
         """The domain is as it shall be: nothing is to be put back."""
-        self._memory[_TOUCHING] = False
+        self._memory[_TOUCHING] = 0
 
     @property
     def capture(self) -> Optional[Capture]:
@@ -114,8 +126,10 @@ class Journal:
             FormatError: The memory was written by another program.
         """
         memory = self._map()
-        if not memory[_TOUCHING]:
+        number = memory[_TOUCHING]
+        if not number:
             return None
-        if len(memory) <= _CAPTURE_AT:
-            raise FormatError("the journal has no room for a capture", offset=len(memory))
-        return Capture.unpack(memory[_CAPTURE_AT:])
+        if number >= len(_PLACES_AT):
+            raise FormatError(f"the journal has no capture {number}", offset=_TOUCHING)
+        (at,) = _PLACES.unpack_from(memory, _PLACES_AT[number])
+        return Capture.unpack(memory[at:])
