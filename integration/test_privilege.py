@@ -18,7 +18,7 @@ from integration.evidence import processes
 from integration.evidence.control import Control
 from integration.evidence.tiny import TinyGuest
 from xenvcpu.api import Dom0Domain, open_host
-from xenvcpu.audit import SOCKET
+from xenvcpu.systemlog import SOCKET
 
 DEVICES = ("/dev/xen/", "/proc/xen/")
 Factory = Callable[..., TinyGuest]

@@ -5,20 +5,20 @@ from __future__ import annotations
 
 import os
 import uuid
-from contextlib import suppress
 from pathlib import Path
+from syslog import LOG_AUTHPRIV, LOG_INFO
 from typing import Callable, Optional, Sequence
+
+from xenvcpu import systemlog
+from xenvcpu.plaintext import plain
 
 Audit = Callable[[str, str, Sequence[int], str], None]
 """Is given the verb, the domain, the vcpuids that were changed, and the outcome."""
 
-SOCKET = "/dev/log"
 _IDENT = "xenvcpu"
 _LOGIN = Path("/proc/self/loginuid")
 _NO_LOGIN = (1 << 32) - 1
 _RESTORED = {True: "yes", False: "no", None: "unknown"}
-_PATIENCE = 1.0
-"""Seconds that the log may take: it is written when the domain runs again, but the caller waits."""
 
 
 def no_audit(verb: str, domain: str, vcpuids: Sequence[int], outcome: str) -> None:
@@ -30,26 +30,14 @@ def name_of(domid: int, handle: uuid.UUID) -> str:
     return f"domid={domid} uuid={handle}"
 
 
-def syslog(verb: str, domain: str, vcpuids: Sequence[int], outcome: str, *, address: str = SOCKET) -> None:
+def syslog(verb: str, domain: str, vcpuids: Sequence[int], outcome: str, *, address: str = systemlog.SOCKET) -> None:
     """Log a change: who, what, which domain and vcpus, and how it ended. Without a log to write to it is lost.
 
-    Facility `authpriv`, priority `info`, through the socket that syslog daemons and journald serve.
+    Facility `authpriv`, priority `info`.
     """
-    import socket
-    from syslog import LOG_AUTHPRIV, LOG_INFO
-
     numbers = ",".join(map(str, vcpuids))
-    text = _printable(f"{verb} {domain} vcpus={numbers} {outcome} user={_who()}")
-    # Neither syslog(3), whose name and options are the whole program's, nor logging's handler, which waits for a log.
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as log, suppress(OSError):
-        log.settimeout(_PATIENCE)
-        log.connect(address)
-        log.send(f"<{LOG_AUTHPRIV | LOG_INFO}>{_IDENT}[{os.getpid()}]: {text}".encode("utf-8"))
-
-
-def _printable(text: str) -> str:
-    """One line, whatever a name or a message holds."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+    text = plain(f"{verb} {domain} vcpus={numbers} {outcome} user={_who()}")
+    systemlog.send(LOG_AUTHPRIV | LOG_INFO, _IDENT, text, address)
 
 
 def _who() -> int:

@@ -16,6 +16,7 @@ from tests.toolstacks.conftest import Run
 from tests.toolstacks.virt import CONTEXT, OURS, domain_xml, element, handle, online
 
 from xenvcpu.errors import HostError
+from xenvcpu.toolstacks import ownfile
 from xenvcpu.toolstacks.libvirt import hook, install
 from xenvcpu.toolstacks.libvirt.log import Log
 from xenvcpu.toolstacks.libvirt.namespace import MAX_SIZE
@@ -32,7 +33,7 @@ def call(tmp_path: Path, world: str) -> Hook:
         script: str = "",
     ) -> subprocess.CompletedProcess[str]:
         path = tmp_path / f"hook-{strict}"
-        install.put(path, script or install.hook(host, strict=strict), 0o755)
+        ownfile.put(path, script or install.hook(host, strict=strict), 0o755)
         return subprocess.run(
             [str(path), "web", operation, sub, "-"], input=xml, capture_output=True, text=True, timeout=60,
             env={"PATH": "/usr/bin:/bin"}, cwd="/", check=False,
@@ -166,10 +167,18 @@ def test_installing_it_again_changes_nothing(run: Run, tmp_path: Path) -> None:
     assert "dom0" in path.read_text()
 
 
+def test_a_world_file_is_named_so_that_the_hook_finds_it_from_any_folder(
+    world: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = Path(world[len("model:") :])
+    monkeypatch.chdir(path.parent)
+    assert str(path) in install.hook(f"model:{path.name}", strict=False)
+
+
 def test_our_own_file_is_replaced(tmp_path: Path) -> None:
     path = tmp_path / "xenvcpu"
-    install.put(path, install.hook("dom0", strict=False), 0o755)
-    assert install.put(path, install.hook("dom0", strict=True), 0o755)
+    ownfile.put(path, install.hook("dom0", strict=False), 0o755)
+    assert ownfile.put(path, install.hook("dom0", strict=True), 0o755)
     assert path.read_text() == install.hook("dom0", strict=True)
 
 
@@ -184,5 +193,5 @@ def test_a_file_that_is_not_ours_stays(run: Run, tmp_path: Path) -> None:
 def test_a_link_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "xenvcpu").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(HostError, match="stays as it is"):
-        install.put(tmp_path / "xenvcpu", install.hook("dom0", strict=False), 0o755)
+        ownfile.put(tmp_path / "xenvcpu", install.hook("dom0", strict=False), 0o755)
     assert not (tmp_path / "elsewhere").exists()

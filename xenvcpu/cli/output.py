@@ -11,20 +11,13 @@ from typing import Any
 import click
 
 from xenvcpu.contextfile.template import SCHEMA
+from xenvcpu.plaintext import plain
 
 _GAP = 2
 """The spaces between two columns of a table."""
 
 _PROSE = 16
 """The least width that a column of sentences can be read in."""
-
-
-def plain(text: object) -> str:
-    """Text that a terminal may see: what is not printable is escaped.
-
-    Names of domains, logs and files are written by others, who might steer the terminal.
-    """
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(text))
 
 
 def say(text: str, *, err: bool = False) -> None:

@@ -16,6 +16,7 @@ from xenvcpu.cli.output import print_json, say
 from xenvcpu.cli.vcpus import show
 from xenvcpu.cli.vcpus import parse as parse_vcpus
 from xenvcpu.errors import DomainError
+from xenvcpu.toolstacks import ownfile
 from xenvcpu.toolstacks.libvirt import install
 
 # libvirt-python is imported when a command needs it.
@@ -174,7 +175,7 @@ def watch(session: Session, running: bool, uri: str | None) -> None:
 
 
 def _installed(session: Session, path: Path, text: str, mode: int, then: str) -> None:
-    changed = install.put(path, text, mode)
+    changed = ownfile.put(path, text, mode)
     if session.json:
         print_json({"file": str(path), "changed": changed})
     elif not session.quiet:

@@ -12,8 +12,9 @@ import click
 from xenvcpu.abi.cpu_record import GENERAL, SEGMENTS
 from xenvcpu.abi.layout import Image
 from xenvcpu.cli.options import Session, global_options, pass_session, timeout_option
-from xenvcpu.cli.output import plain, print_json, say
+from xenvcpu.cli.output import print_json, say
 from xenvcpu.contextfile import as_mapping, hexed
+from xenvcpu.plaintext import plain
 from xenvcpu.vcpustate import mode_name
 
 _WIDTH = 104

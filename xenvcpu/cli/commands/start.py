@@ -12,11 +12,12 @@ from xenvcpu.cli import contexts, vcpus
 from xenvcpu.cli.options import (
     Session, change_options, complete_file, feature_options, global_options, pass_session, setting_option,
 )
-from xenvcpu.cli.output import plain, print_json, say
+from xenvcpu.cli.output import print_json, say
 from xenvcpu.context.vcpu_context import VcpuContext
 from xenvcpu.execute import StartReport
 from xenvcpu.guestdomain import GuestPlan
 from xenvcpu.newvcpu import as_record
+from xenvcpu.plaintext import plain
 from xenvcpu.plan import Plan
 from xenvcpu.rules.release import Release
 from xenvcpu.vcpustate import mode_name

@@ -7,7 +7,8 @@ import click
 
 from xenvcpu.cli import vcpus
 from xenvcpu.cli.options import Session, change_options, global_options, pass_session
-from xenvcpu.cli.output import plain, print_json, say
+from xenvcpu.cli.output import print_json, say
+from xenvcpu.plaintext import plain
 
 
 @click.command("stop")

@@ -13,7 +13,7 @@ import sys
 from contextlib import suppress
 from typing import BinaryIO, Sequence
 
-from xenvcpu.audit import SOCKET
+from xenvcpu.systemlog import SOCKET
 from xenvcpu.toolstacks.libvirt.log import ERROR, INFO, WARNING, Log
 from xenvcpu.toolstacks.libvirt.namespace import FAMILY, MAX_SIZE
 

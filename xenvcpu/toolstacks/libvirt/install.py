@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Installing the hook and the service: whole files, in place of our own only."""
+"""What is installed of the hook and the service."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from xenvcpu.errors import HostError
-from xenvcpu.toolstacks import atomicfile
+from xenvcpu.toolstacks.ownfile import MARK, from_anywhere, package
 
 HOOKS = "/etc/libvirt/hooks"
 HOOK = "libxl.d/xenvcpu"
@@ -16,7 +15,6 @@ HOOK = "libxl.d/xenvcpu"
 
 UNITS = "/etc/systemd/system"
 UNIT = "xenvcpu-libvirt.service"
-MARK = "# Made by xenvcpu"
 _COMMAND = "/usr/bin/xenvcpu"
 
 _HOOK = """#!/bin/sh
@@ -34,10 +32,6 @@ sys.exit(main({host!r}, {strict!r}, sys.argv[1:]))
 _OTHERWISE = {False: "\nexit 0", True: "|| exit 1"}
 
 
-def _package() -> str:
-    return str(Path(__file__).resolve().parents[3])
-
-
 def hook(host: str, *, strict: bool) -> str:
     """The hook's text.
 
@@ -45,7 +39,7 @@ def hook(host: str, *, strict: bool) -> str:
         host: The `--host` spec that it works on.
         strict: Whether a failure ends the domain.
     """
-    program = _PROGRAM.format(path=_package(), host=host, strict=strict)
+    program = _PROGRAM.format(path=package(), host=from_anywhere(host), strict=strict)
     return _HOOK.format(
         mark=MARK, python=shlex.quote(sys.executable), program=shlex.quote(program), otherwise=_OTHERWISE[strict]
     )
@@ -66,26 +60,3 @@ def unit(command: str = _COMMAND) -> str:
     text = Path(__file__).with_name(UNIT).read_text(encoding="ascii").replace(_COMMAND, command)
     is_in_home = command.lstrip('"').startswith(("/home/", "/root/"))
     return text.replace("ProtectHome=yes", "ProtectHome=read-only") if is_in_home else text
-
-
-def put(path: Path, text: str, mode: int) -> bool:
-    """Write a file whole, in place of one that we wrote.
-
-    Returns:
-        Whether anything has changed.
-
-    Raises:
-        HostError: A file lies there that is not ours, or it cannot be written.
-    """
-    try:
-        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        if path.is_symlink() or path.exists():
-            found = "" if path.is_symlink() else path.read_text(encoding="utf-8", errors="replace")
-            if MARK not in found:
-                raise HostError(f"{path} is not xenvcpu's; it stays as it is")
-            if found == text and path.stat().st_mode & 0o777 == mode:
-                return False
-        atomicfile.write(path, text, mode)
-    except OSError as error:
-        raise HostError(f"{error.filename or path}: {error.strerror}") from error
-    return True

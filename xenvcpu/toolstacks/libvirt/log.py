@@ -6,7 +6,11 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import suppress
+from syslog import LOG_DAEMON
 from typing import Optional, TextIO
+
+from xenvcpu import systemlog
+from xenvcpu.plaintext import plain
 
 INFO, WARNING, ERROR = 6, 4, 3
 """Priorities as syslog(3) has them."""
@@ -32,27 +36,10 @@ class Log:
 
     def write(self, priority: int, text: str) -> None:
         """Write one line; where nobody takes it, it is lost."""
-        line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+        line = plain(text)
         # sd-daemon(3): the journal takes the priority from the beginning of a line.
         prefix = f"<{priority}>" if "JOURNAL_STREAM" in os.environ else f"{self._ident}: "
         with suppress(OSError, ValueError):
             print(f"{prefix}{line}", file=self._stream or sys.stderr, flush=True)
         if self._address:
-            self._send(self._address, priority, line)
-
-    def _send(self, address: str, priority: int, line: str) -> None:
-        from logging import LogRecord
-        from logging.handlers import SysLogHandler
-
-        try:
-            handler = SysLogHandler(address, SysLogHandler.LOG_DAEMON)
-        except OSError:
-            return
-        handler.ident = f"{self._ident}[{os.getpid()}]: "
-        handler.append_nul = False
-        handler.handleError = lambda record: None  # type: ignore[method-assign]
-        level = {INFO: 20, WARNING: 30}.get(priority, 40)
-        try:
-            handler.emit(LogRecord(self._ident, level, "", 0, line, None, None))
-        finally:
-            handler.close()
+            systemlog.send(LOG_DAEMON | priority, self._ident, line, self._address)

@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 from pathlib import Path
 
 from xenvcpu.errors import HostError
-from xenvcpu.toolstacks.libvirt.install import MARK, put
+from xenvcpu.toolstacks.ownfile import MARK, from_anywhere, package, put
 
 FOLDER = "/etc/xapi.d/plugins"
 NAME = "xenvcpu"
@@ -28,11 +27,8 @@ sys.exit(main({host!r}, sys.argv[1:]))
 
 
 def plugin(host: str) -> str:
-    """The plugin's text, for a host as `--host` names it; it runs in another folder than this."""
-    kind, _, place = host.partition(":")
-    if kind == "model" and os.path.exists(place):
-        host = f"{kind}:{os.path.abspath(place)}"
-    program = _PROGRAM.format(place=str(Path(__file__).resolve().parents[3]), host=host)
+    """The plugin's text, for a host as `--host` names it."""
+    program = _PROGRAM.format(place=package(), host=from_anywhere(host))
     return _PLUGIN.format(mark=MARK, python=shlex.quote(sys.executable), program=shlex.quote(program))
 
 
