@@ -9,6 +9,7 @@ import random
 import signal
 import statistics
 import time
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Callable, Iterator, List, Mapping, Tuple
@@ -140,7 +141,7 @@ def is_lock_free() -> bool:
 def ledger(tiny_guest: Factory) -> Iterator[Ledger]:
     guest = tiny_guest(vcpus=1 + len(VCPUS), uuid=UUID)
     guest.watch_registers()
-    with Control() as control:
+    with closing(Control()) as control:
         yield Ledger(guest, control)
 
 

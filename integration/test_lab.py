@@ -2,6 +2,7 @@
 """The suites' own tools, shown to work on a real Xen without the package under test."""
 
 import struct
+from contextlib import closing
 from typing import Callable
 
 import pytest
@@ -58,7 +59,7 @@ def test_memory_is_the_guests(tiny_guest: Factory) -> None:
     data = bytes(range(256)) * 20
     guest.write(0x500FF0, data)
     assert guest.read(0x500FF0, len(data)) == data
-    with GuestMemory(guest.domid) as other:
+    with closing(GuestMemory(guest.domid)) as other:
         assert other.read(0x500FF0, 16) == data[:16]
 
 

@@ -8,6 +8,7 @@ import re
 import socket
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Callable, Iterator
 
@@ -53,7 +54,7 @@ def test_no_device_gets_into_another_program(tiny_guest: Factory) -> None:
     """Every descriptor that a host opens, its guard's channel among them, closes when another program is started."""
     guest = tiny_guest(vcpus=2)
     own = set(processes.open_descriptors())
-    with Control():
+    with closing(Control()):
         of_one_handle = len(set(devices()) - own)
     with open_host("dom0") as host:
         domain = host.domain(guest.name)

@@ -9,7 +9,7 @@ import random
 import subprocess
 import time
 from collections import Counter
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Callable, Iterator, List, Mapping
 
@@ -175,7 +175,7 @@ def test_pauses_of_others(tiny_guest: Factory, race: Callable[[str], Race], prom
     guest = watched(tiny_guest)
     now = race(guest.name)
     now.drive()
-    with shell(now, f"xl pause {guest.domid} && xl unpause {guest.domid}"), Control() as control:
+    with shell(now, f"xl pause {guest.domid} && xl unpause {guest.domid}"), closing(Control()) as control:
         seen = Counter(control.is_paused(guest.domid) for _ in ticks(now))
     now.finish()
     assert seen[True] and seen[False]
@@ -201,7 +201,7 @@ def test_pauses_stolen_by_others(tiny_guest: Factory, race: Callable[[str], Race
     guest = tiny_guest(vcpus=1 + len(VCPUS))
     now = race(guest.name)
     now.drive()
-    with Control() as control:
+    with closing(Control()) as control:
         for _ in ticks(now):
             with suppress(OSError):
                 control.unpause(guest.domid)

@@ -7,6 +7,7 @@ import json
 import statistics
 import subprocess
 import sys
+from contextlib import closing
 from typing import Callable, List, Mapping, Sequence
 
 import pytest
@@ -67,7 +68,7 @@ def check_growth(held: Sequence[Mapping[str, int]]) -> int:
 
 def assert_unharmed(guest: TinyGuest) -> None:
     """The boot vcpu runs on and has seen nothing; another one runs from where it is started."""
-    with Control() as control:
+    with closing(Control()) as control:
         assert not control.is_paused(guest.domid)
     guest.await_beats(5)
     watch = guest.watch()

@@ -4,14 +4,13 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import Callable, Iterator
+from typing import Callable, Iterator, Optional, Tuple
 
 from xenvcpu import pausing
 from xenvcpu.abi.domain_info import DomainInfo
 from xenvcpu.audit import Audit, no_audit
 from xenvcpu.capture import Capture
 from xenvcpu.deadline import Deadline, Patience
-from xenvcpu.errors import HostError
 from xenvcpu.left import Left
 from xenvcpu.ports.dom0 import Dom0Port
 
@@ -66,16 +65,9 @@ class Keeper:
         """Let the guard put the domain back, when the program could not; what is not as it was then."""
         return left
 
-    def keep(self, capture: Capture, left: Left) -> str:
-        """Keep what could not be put back in a file.
-
-        Returns:
-            Its path.
-
-        Raises:
-            HostError: It cannot be written.
-        """
-        raise HostError("a model in memory has no files")
+    def keep(self, capture: Capture, left: Left) -> Tuple[Optional[str], Tuple[str, ...]]:
+        """Keep what could not be put back in a file; see `keptfile.keep_or_say`."""
+        return None, ("what it was could NOT be kept: a model in memory has no files",) if left else ()
 
     def close(self) -> None:
         """Nothing is kept any more."""

@@ -9,7 +9,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Tuple
+from typing import Optional, Tuple
 
 from xenvcpu.capture import LARGEST, Capture
 from xenvcpu.errors import FormatError, HostError
@@ -81,6 +81,20 @@ def keep(capture: Capture, left: Left, folder: str = FOLDER) -> str:
             os.unlink(partial)
         raise HostError(f"{path}: {error.strerror}") from error
     return str(path)
+
+
+def keep_or_say(capture: Capture, left: Left, folder: str) -> Tuple[Optional[str], Tuple[str, ...]]:
+    """Keep what a recovery could bring back.
+
+    Returns:
+        The file, or None where there is nothing to keep or it cannot be written; and then a line that says so.
+    """
+    if not left.is_recoverable:
+        return None, ()
+    try:
+        return keep(capture, left, folder), ()
+    except HostError as error:
+        return None, (f"what it was could NOT be kept: {error}",)
 
 
 def read(path: str) -> KeptFile:

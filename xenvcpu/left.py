@@ -33,6 +33,11 @@ class Left:
         return bool(self.down or self.surplus or self.other or self.is_crashed)
 
     @property
+    def is_recoverable(self) -> bool:
+        """Whether there is something left, and a domain that can be brought back."""
+        return bool(self) and not self.is_crashed
+
+    @property
     def lines(self) -> Tuple[str, ...]:
         """All of it in words, one line each."""
         may = "is" if self.is_known else "may be"

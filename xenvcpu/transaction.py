@@ -17,7 +17,7 @@ from xenvcpu.calls import Calls
 from xenvcpu.capture import Capture
 from xenvcpu.deadline import Deadline
 from xenvcpu.errors import (
-    ChangeError, DomainChangedError, DomainError, HostError, HypercallError, NoSuchDomainError, XenVcpuError,
+    ChangeError, DomainChangedError, DomainError, HypercallError, NoSuchDomainError, XenVcpuError,
 )
 from xenvcpu.heldsignals import held_signals
 from xenvcpu.keeper import Keeper
@@ -174,7 +174,7 @@ class _Transaction:
         capture = narrowed(self._port, capture)
         self._keeper.touching(capture)
         left = put_back(self._port, capture)
-        if left and not left.is_crashed:
+        if left is not None and left.is_recoverable:
             left = self._keeper.put_back(left)
         self._keeper.settled()
         if left is None:
@@ -188,7 +188,7 @@ class _Transaction:
                 domid=self._domid,
             )
         error.restored, error.left = not lines, lines
-        if left and not left.is_crashed:
+        if left.is_recoverable:
             self._unkept = capture, left
         if lines:
             raise error
@@ -225,10 +225,8 @@ class _Transaction:
         """When the domain runs again: keep what was lost in a file, add what Xen printed, and log it all."""
         if isinstance(error, XenVcpuError):
             if self._unkept is not None:
-                try:
-                    error.kept = self._keeper.keep(*self._unkept)
-                except HostError as unwritten:
-                    error.left = (*error.left, f"what it was could NOT be kept: {unwritten}")
+                error.kept, why_not = self._keeper.keep(*self._unkept)
+                error.left = (*error.left, *why_not)
             with suppress(XenVcpuError):  # that it cannot be read must not hide the error that it explains
                 lines = self._port.console().splitlines()[-_CONSOLE_LINES:]
                 error.console = tuple(line[:_CONSOLE_WIDTH] for line in lines)

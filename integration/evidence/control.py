@@ -6,8 +6,7 @@
 
 import os
 from pathlib import Path
-from types import TracebackType
-from typing import Any, List, Optional, Type
+from typing import Any, List
 
 import cffi
 
@@ -42,17 +41,6 @@ class Control:
         self._handle: Any = self._lib.xc_interface_open(_ffi.NULL, _ffi.NULL, 0)
         if self._handle == _ffi.NULL:
             raise OSError(_ffi.errno, f"xc_interface_open: {os.strerror(_ffi.errno)}")
-
-    def __enter__(self) -> "Control":
-        return self
-
-    def __exit__(
-        self,
-        kind: Optional[Type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Gives the handle back; may be called again."""

@@ -3,8 +3,7 @@
 
 import itertools
 import os
-from types import TracebackType
-from typing import Dict, List, Mapping, Optional, Tuple, Type
+from typing import Dict, List, Mapping, Optional, Tuple
 
 from integration.evidence import paging, xl
 from integration.evidence.foreign import GuestMemory
@@ -45,17 +44,6 @@ class GuestDomain:
         )
         self.memory = GuestMemory(self.domid)
         self._tables: Optional[paging.Roots] = None
-
-    def __enter__(self) -> "GuestDomain":
-        return self
-
-    def __exit__(
-        self,
-        kind: Optional[Type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
-    ) -> None:
-        self.destroy()
 
     def destroy(self) -> None:
         """Destroys the domain; may be called again."""

@@ -2,8 +2,7 @@
 """A guest's memory, through libxenforeignmemory and nothing of the package."""
 
 import os
-from types import TracebackType
-from typing import Any, List, Optional, Type
+from typing import Any, List, Optional
 
 import cffi
 
@@ -45,17 +44,6 @@ class GuestMemory:
         self._handle = _lib().xenforeignmemory_open(_ffi.NULL, 0)
         if self._handle == _ffi.NULL:
             raise OSError(_ffi.errno, f"xenforeignmemory_open: {os.strerror(_ffi.errno)}")
-
-    def __enter__(self) -> "GuestMemory":
-        return self
-
-    def __exit__(
-        self,
-        kind: Optional[Type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Gives the handle back; may be called again."""

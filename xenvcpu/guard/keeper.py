@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
-from typing import Any, Callable, Dict, Iterator, Optional
+from typing import Any, Callable, Dict, Iterator, Optional, Tuple
 
 from xenvcpu import keptfile, pausing
 from xenvcpu.abi.domain_info import DomainInfo
@@ -155,9 +155,9 @@ class GuardedKeeper(Keeper):
             return Left.from_dict(found)
         return found or Left()
 
-    def keep(self, capture: Capture, left: Left) -> str:
+    def keep(self, capture: Capture, left: Left) -> Tuple[Optional[str], Tuple[str, ...]]:
         """Keep the capture in a file for `xenvcpu recover`."""
-        return keptfile.keep(capture, left, self._folders.kept)
+        return keptfile.keep_or_say(capture, left, self._folders.kept)
 
     def close(self) -> None:
         """Let the guard end."""

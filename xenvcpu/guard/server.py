@@ -14,10 +14,10 @@ from typing import Any, Callable, List, Optional, Tuple
 from xenvcpu import pausing
 from xenvcpu.audit import Audit, name_of, outcome_of
 from xenvcpu.capture import Capture
-from xenvcpu.errors import ChangeError, HostError, NoSuchDomainError, XenVcpuError
+from xenvcpu.errors import ChangeError, NoSuchDomainError, XenVcpuError
 from xenvcpu.guard.journal import Journal, Pause
 from xenvcpu.guard.request import REQUEST_SIZE, Request
-from xenvcpu.keptfile import keep
+from xenvcpu.keptfile import keep_or_say
 from xenvcpu.left import Left
 from xenvcpu.ports.dom0 import Dom0Port
 from xenvcpu.putback import put_back
@@ -107,15 +107,13 @@ class GuardServer:
                 self._unpause(port)
                 self._report()
             else:
-                left = self._put_back(port)
+                capture = self._journal.capture
+                left = None if capture is None else put_back(port, capture)
                 return {"left": None if left is None else left.as_dict()}
-        except NoSuchDomainError as error:
-            return {"errno": errno.ESRCH, "message": str(error)}
         except ChangeError as error:
             return {"unsure": str(error.__cause__)}
         except XenVcpuError as error:
-            number = error.errno if isinstance(error, OSError) else None
-            return {"errno": number, "message": str(error), "log": getattr(error, "log", "")}
+            return {"errno": pausing.number_of(error), "message": str(error), "log": getattr(error, "log", "")}
         return {}
 
     def _pause(self, port: Dom0Port) -> None:
@@ -140,10 +138,6 @@ class GuardServer:
             raise
         self._journal.pause = Pause.FREE
 
-    def _put_back(self, port: Dom0Port) -> Optional[Left]:
-        capture = self._journal.capture
-        return None if capture is None else put_back(port, capture)
-
     def _restore(self, port: Dom0Port) -> None:
         """Put back what is still being touched: the program has died meanwhile, or was interrupted twice."""
         capture = self._journal.capture
@@ -156,14 +150,8 @@ class GuardServer:
         if self._restored is None:
             return
         (capture, left), self._restored = self._restored, None
-        kept: Optional[str] = None
-        lines = left.lines
-        if left and not left.is_crashed:
-            try:
-                kept = keep(capture, left, self._folder)
-            except HostError as error:
-                lines = (*lines, f"what it was could NOT be kept: {error}")
-        said = outcome_of("killed", not left, lines, kept)
+        kept, why_not = keep_or_say(capture, left, self._folder)
+        said = outcome_of("killed", not left, (*left.lines, *why_not), kept)
         self._audit(capture.verb, name_of(capture.domid, capture.handle), capture.vcpuids, said)
 
     def _finish(self, port: Dom0Port) -> None:
