@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Iterator
 
 import pytest
 
@@ -23,3 +24,12 @@ def facts() -> dict[str, Any]:
         pytest.skip("xen-abi.json is not here (XENVCPU_FACTS names it)")
     loaded: dict[str, Any] = json.loads(path.read_text())
     return loaded
+
+
+@pytest.fixture
+def listener(tmp_path: Path) -> Iterator[socket.socket]:
+    """A socket that takes datagrams, as the system's log and systemd have one."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as made:
+        made.bind(str(tmp_path / "listener"))
+        made.settimeout(20)
+        yield made

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +12,7 @@ from promises.operations import Case
 from promises.programs import require_clocks, require_nothing_open, world_before
 from promises.snapshots import Snapshot, snapshot
 from promises.threads import Guard, Guards, MortalJournal
-from promises.verdicts import Lost
+from promises.verdicts import Lost, require_lock_free
 
 from xenvcpu import keptfile
 from xenvcpu.host import Host
@@ -65,15 +64,6 @@ class GuardedRun:
     written: int = 0
 
 
-def _require_lock_free(folder: Path) -> None:
-    for path in folder.glob("*.lock"):
-        with path.open() as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise Lost(f"{path.name} is held") from None
-
-
 def _require_kept_as_told(folder: Path, error: Optional[BaseException]) -> None:
     """What is kept is what the error names, and can be read."""
     files = keptfile.kept(str(folder / "kept"))
@@ -114,7 +104,7 @@ def guarded_run(case: Case, folder: Path, trouble: Trouble = Trouble()) -> Guard
     for guard in guards.all:
         guard.end(1.0)
         require_nothing_open(guard.libraries, {}, guard.error)
-    _require_lock_free(folder)
+    require_lock_free(folder)
     _require_kept_as_told(folder, error)
     require_clocks(case, world)
     written = guards.journals[0].written if guards.journals else 0

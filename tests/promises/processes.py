@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import random
 import signal
@@ -15,8 +14,9 @@ from typing import Callable, List, Optional, Tuple
 from promises.operations import Case
 from promises.programs import world_before
 from promises.snapshots import Snapshot, snapshot
-from promises.verdicts import Lost
+from promises.verdicts import Lost, require_lock_free
 
+from xenvcpu.guard.folders import of_world
 from xenvcpu.host import Host, open_host
 from xenvcpu.model import worldfile
 
@@ -134,7 +134,12 @@ class Aftermath:
     seconds: float
 
 
-def aftermath(program: Program, locks: Path) -> Aftermath:
+def locks_of(program: Program) -> Path:
+    """Where the locks of the domains of its world lie."""
+    return of_world(str(program.path)).locks
+
+
+def aftermath(program: Program) -> Aftermath:
     """Wait until no guard is left.
 
     Raises:
@@ -146,12 +151,7 @@ def aftermath(program: Program, locks: Path) -> Aftermath:
             raise Lost("a guard is left")
         time.sleep(0.005)
     seconds = time.monotonic() - began
-    for path in locks.rglob("*.lock"):
-        with path.open() as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise Lost(f"{path.name} is held") from None
+    require_lock_free(locks_of(program))
     world = snapshot(worldfile.load(str(program.path)))
     program.path.unlink()
     return Aftermath(world, seconds)
@@ -171,7 +171,7 @@ def steps(case: Case, folder: Path) -> List[Tuple[str, str]]:
 
     program = started(case, folder, hook)
     assert program.end() == DONE
-    aftermath(program, folder)
+    aftermath(program)
     return [(line.split()[0], line.split()[1]) for line in log.read_text().splitlines()]
 
 

@@ -13,7 +13,7 @@ import pytest
 from promises.conftest import Count
 from promises.operations import CHANGES, FEW, Case, cases
 from promises.processes import (
-    DONE, Program, aftermath, guards_of, instants, killing_itself, killing_the_guard, started, steps,
+    DONE, Program, aftermath, guards_of, instants, locks_of, killing_itself, killing_the_guard, started, steps,
 )
 from promises.programs import before, done
 from promises.verdicts import Ending, Verdict, judge, tally
@@ -25,23 +25,22 @@ CASES = pytest.mark.parametrize("case", cases([CHANGES[1], CHANGES[3]], FEW[:1])
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the worlds lie, and the locks."""
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+def folder(tmp_path: Path) -> Path:
+    """Where the worlds lie."""
     return tmp_path
 
 
 class Toll:
     """What was found after each kill."""
 
-    def __init__(self, case: Case, folder: Path) -> None:
-        self._case, self._folder = case, folder
+    def __init__(self, case: Case) -> None:
+        self._case = case
         self._verdicts: List[Verdict] = []
         self._slowest = 0.0
 
     def take(self, program: Program, name: str) -> None:
         """Look at what is left by a program that has ended."""
-        found = aftermath(program, self._folder)
+        found = aftermath(program)
         ending = Ending(before(self._case), done(self._case).world, found.world, Killed())
         assert found.seconds < ONE_SECOND, f"{name}: {found.seconds:.1f} s"
         self._verdicts.append(judge(ending, (Killed,)))
@@ -56,7 +55,7 @@ class Toll:
 
 @CASES
 def test_a_program_killed_at_any_step_leaves_a_running_guest(case: Case, folder: Path, count: Count) -> None:
-    toll = Toll(case, folder)
+    toll = Toll(case)
     for at, (when, name) in enumerate(steps(case, folder)):
         program = started(case, folder, killing_itself(at))
         assert program.end() == -signal.SIGKILL
@@ -66,7 +65,7 @@ def test_a_program_killed_at_any_step_leaves_a_running_guest(case: Case, folder:
 
 @CASES
 def test_a_program_killed_at_any_instant_leaves_a_running_guest(case: Case, folder: Path, count: Count) -> None:
-    toll = Toll(case, folder)
+    toll = Toll(case)
     for delay in instants(15, _length(case, folder), seed=len(str(case))):
         program = started(case, folder)
         program.wait_until_it_begins()
@@ -79,7 +78,7 @@ def test_a_program_killed_at_any_instant_leaves_a_running_guest(case: Case, fold
 
 @CASES
 def test_a_guard_killed_at_any_step_leaves_it_to_the_program(case: Case, folder: Path, count: Count) -> None:
-    toll = Toll(case, folder)
+    toll = Toll(case)
     for at, (when, name) in enumerate(steps(case, folder)):
         if when == "before":
             program = started(case, folder, killing_the_guard(at))
@@ -95,7 +94,8 @@ def _length(case: Case, folder: Path) -> float:
     began = time.monotonic()
     assert program.end() == DONE
     seconds = time.monotonic() - began
-    aftermath(program, folder)
+    assert list(locks_of(program).glob("*.lock")), "no lock where one is looked for"
+    aftermath(program)
     return seconds
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import collections
 import enum
+import fcntl
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Dict, FrozenSet, Iterator, Optional, Sequence
 
 from promises.snapshots import Snapshot, differing, value
@@ -25,6 +27,20 @@ class Verdict(enum.Enum):
 
 class Lost(AssertionError):
     """The world is neither as before nor as after, or the error does not tell the truth of it."""
+
+
+def require_lock_free(folder: Path) -> None:
+    """No domain's lock in a folder is held.
+
+    Raises:
+        Lost: One is.
+    """
+    for path in folder.glob("*.lock"):
+        with path.open() as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise Lost(f"{path.name} is held") from None
 
 
 @dataclass(frozen=True)

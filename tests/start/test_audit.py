@@ -7,36 +7,26 @@ import os
 import socket
 import uuid
 from pathlib import Path
-from typing import Iterator
 
-import pytest
 
 from xenvcpu import audit
 
 HANDLE = uuid.UUID(int=7)
 
 
-@pytest.fixture
-def log(tmp_path: Path) -> Iterator[socket.socket]:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as made:
-        made.bind(str(tmp_path / "log"))
-        made.settimeout(5)
-        yield made
-
-
-def test_a_change_is_one_message_that_says_who_did_what_to_whom(log: socket.socket) -> None:
+def test_a_change_is_one_message_that_says_who_did_what_to_whom(listener: socket.socket) -> None:
     outcome = audit.outcome_of("done", digest="ab")
-    audit.syslog("start", audit.name_of(5, HANDLE), (1, 2), outcome, address=log.getsockname())
-    text = log.recv(4096).decode()
+    audit.syslog("start", audit.name_of(5, HANDLE), (1, 2), outcome, address=listener.getsockname())
+    text = listener.recv(4096).decode()
     # authpriv (10) and info (6)
     said = f"start domid=5 uuid={HANDLE} vcpus=1,2 outcome=done context=sha256:ab user="
     assert text.startswith(f"<86>xenvcpu[{os.getpid()}]: {said}")
 
 
-def test_what_others_wrote_stays_on_one_line(log: socket.socket) -> None:
+def test_what_others_wrote_stays_on_one_line(listener: socket.socket) -> None:
     said = audit.outcome_of("failed", False, ("a\x1b[2Jb",), "/var/lib/x", error="c\nd\u202ee")
-    audit.syslog("start", "domain=self", (1,), said, address=log.getsockname())
-    text = log.recv(4096).decode()
+    audit.syslog("start", "domain=self", (1,), said, address=listener.getsockname())
+    text = listener.recv(4096).decode()
     assert text.isprintable() and "restored=no" in text and "kept=/var/lib/x" in text
 
 

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
-from typing import Callable, Iterator
+from typing import Callable
 
 import pytest
 from tests.toolstacks.conftest import Run
@@ -133,28 +133,20 @@ def test_the_host_is_no_shell_code(call: Hook, declared: str, tmp_path: Path) ->
     assert not (tmp_path / "x").exists()
 
 
-@pytest.fixture
-def syslog(tmp_path: Path) -> Iterator[socket.socket]:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as made:
-        made.bind(str(tmp_path / "log"))
-        made.settimeout(5)
-        yield made
-
-
-def test_the_systems_log_has_a_line_of_what_was_done(syslog: socket.socket, world: str, declared: str) -> None:
+def test_the_systems_log_has_a_line_of_what_was_done(listener: socket.socket, world: str, declared: str) -> None:
     said = io.StringIO()
-    log = Log("xenvcpu-hook", syslog.getsockname(), said)
+    log = Log("xenvcpu-hook", listener.getsockname(), said)
     assert hook.run(world, False, io.BytesIO(declared.encode()), log) == 0
-    text = syslog.recv(4096).decode()
+    text = listener.recv(4096).decode()
     # daemon (3) and info (6)
     assert text.startswith(f"<30>xenvcpu-hook[{os.getpid()}]: domain web ({handle(world)}): started vcpus 1-2")
     assert said.getvalue().startswith("xenvcpu-hook: domain web")
 
 
-def test_a_name_cannot_forge_a_line_of_the_log(syslog: socket.socket, world: str) -> None:
+def test_a_name_cannot_forge_a_line_of_the_log(listener: socket.socket, world: str) -> None:
     xml = domain_xml(handle(world), element(attributes='vcpus="9"'), name="w%s\nb&#9;\u202e")
-    assert hook.run(world, False, io.BytesIO(xml.encode()), Log("hook", syslog.getsockname(), io.StringIO())) == 0
-    text = syslog.recv(4096).decode()
+    assert hook.run(world, False, io.BytesIO(xml.encode()), Log("hook", listener.getsockname(), io.StringIO())) == 0
+    text = listener.recv(4096).decode()
     # daemon (3) and warning (4)
     assert text.startswith("<28>hook") and "w%s\\nb\\t\\u202e" in text and text.isprintable()
 

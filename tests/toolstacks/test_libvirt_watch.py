@@ -209,25 +209,17 @@ def test_any_number_of_failures_has_a_delay() -> None:
 
 # As a service.
 
-@pytest.fixture
-def systemd(tmp_path: Path) -> Iterator[socket.socket]:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as made:
-        made.bind(str(tmp_path / "notify"))
-        made.settimeout(20)
-        yield made
-
-
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_the_service_cleanly(systemd: socket.socket, world: str, number: signal.Signals) -> None:
+def test_a_signal_ends_the_service_cleanly(listener: socket.socket, world: str, number: signal.Signals) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "xenvcpu", "--host", world, "libvirt", "watch", "--connect", URI],
-        env=environment({"NOTIFY_SOCKET": systemd.getsockname(), "JOURNAL_STREAM": "1:1"}), stderr=subprocess.PIPE,
+        env=environment({"NOTIFY_SOCKET": listener.getsockname(), "JOURNAL_STREAM": "1:1"}), stderr=subprocess.PIPE,
         text=True,
     )
     try:
-        assert systemd.recv(4096).decode() == f"READY=1\nSTATUS=Listening to {URI}"
+        assert listener.recv(4096).decode() == f"READY=1\nSTATUS=Listening to {URI}"
         process.send_signal(number)
-        assert systemd.recv(4096) == b"STOPPING=1"
+        assert listener.recv(4096) == b"STOPPING=1"
         _, said = process.communicate(timeout=10)
     finally:
         process.kill()
