@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "xenvcpu"
 if not PACKAGE.is_dir():  # an sdist's tests beside an installed package
     PACKAGE = Path(str(importlib.util.find_spec("xenvcpu").origin)).parent  # type: ignore[union-attr]
 
-VALUES = {"context", "abi", "rules", "errors", "encoding", "draft", "contextfile", "savedstate", "vcpustate"}
+VALUES = {"context", "abi", "rules", "errors", "encoding", "draft", "contextfile", "savedstate", "vcpuset", "vcpustate"}
 CBIND = {"_xen", "libraries", "capturedlog"}
 ALLOWED: Dict[str, Set[str]] = {
     **{name: VALUES for name in VALUES},
@@ -29,8 +29,10 @@ ALLOWED: Dict[str, Set[str]] = {
     "pausing": VALUES | {"ports"}, "heldsignals": set(),
     "lock": {"deadline", "errors", "privatefolder"},
     "keeper": VALUES | {"audit", "capture", "deadline", "left", "pausing", "ports"},
+    "change": VALUES | {"calls"},
+    "heldpause": {"deadline", "errors", "heldsignals", "keeper", "left", "pausing"},
     "transaction": VALUES | {
-        "audit", "calls", "capture", "deadline", "heldsignals", "keeper", "left", "pausing", "ports", "putback",
+        "audit", "calls", "capture", "change", "deadline", "heldpause", "keeper", "left", "ports", "putback",
         "readback",
     },
     "execute": VALUES | {"keeper", "plan", "ports", "transaction"},

@@ -11,12 +11,12 @@ from xenvcpu.abi.layout import Image
 from xenvcpu.abi.save_stream import Typecode
 from xenvcpu.abi.vcpu_info import Runstate
 from xenvcpu.deadline import Deadline
-from xenvcpu.errors import DomainError, HypercallError, NoSuchVcpuError, VcpuDownError
+from xenvcpu.errors import DomainError, HypercallError, VcpuDownError
 from xenvcpu.execute import StartReport, execute
 from xenvcpu.keeper import Keeper
 from xenvcpu.keptfile import KeptFile
 from xenvcpu.newvcpu import Render
-from xenvcpu.plan import Plan, make_plan
+from xenvcpu.plan import Plan, make_plan, require_vcpu
 from xenvcpu.ports.dom0 import Dom0Port
 from xenvcpu.recoverplan import Recovered, RecoverPlan
 from xenvcpu.rules.features import UNKNOWN, Features
@@ -112,7 +112,7 @@ class Dom0Domain:
             NoSuchVcpuError: The domain has no such vcpu.
             VcpuDownError: It is down: Xen keeps no record of it.
         """
-        self._require(vcpuid)
+        require_vcpu(self.info, vcpuid)
         try:
             return cpu_record.decode(self._port.read_record(self.domid, Typecode.CPU, vcpuid, cpu_record.SIZE))
         except HypercallError:
@@ -123,13 +123,6 @@ class Dom0Domain:
             f"vcpu {vcpuid} of domain {self.domid} is down ({known}); Xen shows no registers of a vcpu that is down",
             domid=self.domid, vcpuid=vcpuid,
         )
-
-    def _require(self, vcpuid: int) -> None:
-        if not 0 <= vcpuid < self.info.vcpu_count:
-            raise NoSuchVcpuError(
-                f"domain {self.domid} has vcpus 0 to {self.info.vcpu_count - 1}, not {vcpuid}", domid=self.domid,
-                vcpuid=vcpuid,
-            )
 
     def down_vcpus(self) -> Tuple[int, ...]:
         """The vcpus that are down, in order: those that `all` means."""
@@ -182,7 +175,7 @@ class Dom0Domain:
         self._require_hvm()
         wanted = tuple(sorted(set(vcpuids)))
         for vcpuid in wanted:
-            self._require(vcpuid)
+            require_vcpu(self.info, vcpuid)
         initialised = tuple(vcpuid for vcpuid in wanted if self._port.is_initialised(self.domid, vcpuid))
         if not initialised:
             return ()

@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar, List, Optional, Sequence, Tuple, Type
 
+from xenvcpu import vcpuset
 from xenvcpu.abi import save_stream
 from xenvcpu.abi.save_stream import Typecode
 from xenvcpu.abi.domain_info import DomainInfo
@@ -93,6 +94,19 @@ class Plan:
         }
 
 
+def require_vcpu(domain: DomainInfo, vcpuid: int) -> None:
+    """A domain was created with a vcpu.
+
+    Raises:
+        NoSuchVcpuError: It was not.
+    """
+    if not 0 <= vcpuid < domain.vcpu_count:
+        raise NoSuchVcpuError(
+            f"domain {domain.domid} has {vcpuset.of_domain(domain.vcpu_count)}, not {vcpuid}", domid=domain.domid,
+            vcpuid=vcpuid,
+        )
+
+
 def refuse_pat_loss(domain: DomainInfo, found: SavedState, *, force: bool) -> None:
     """A load is fine for the memory types of the vcpus that are online.
 
@@ -131,12 +145,9 @@ def make_plan(
         RefusedContextError: Xen would refuse a context, or the domain would crash.
         ContextError: A context cannot be encoded.
     """
-    domid, count = domain.domid, domain.vcpu_count
+    domid = domain.domid
     for vcpuid in vcpuids:
-        if not 0 <= vcpuid < count:
-            raise NoSuchVcpuError(
-                f"domain {domid} has vcpus 0 to {count - 1}, not {vcpuid}", domid=domid, vcpuid=vcpuid
-            )
+        require_vcpu(domain, vcpuid)
         if vcpuid in online:
             raise VcpuOnlineError(
                 f"vcpu {vcpuid} of domain {domid} is online; stop it first", domid=domid, vcpuid=vcpuid

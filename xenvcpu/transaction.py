@@ -3,25 +3,20 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import time
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from typing import Any, Iterator, List, Optional, Protocol, Tuple, Type
+from contextlib import suppress
+from typing import Any, List, Optional, Tuple
 
-from xenvcpu.abi.domain_info import DomainInfo
-from xenvcpu import pausing
 from xenvcpu.audit import name_of, outcome_of
 from xenvcpu.calls import Calls
 from xenvcpu.capture import Capture
+from xenvcpu.change import Change, Outcome
 from xenvcpu.deadline import Deadline
-from xenvcpu.errors import (
-    ChangeError, DomainChangedError, DomainError, HypercallError, NoSuchDomainError, XenVcpuError,
-)
-from xenvcpu.heldsignals import held_signals
+from xenvcpu.errors import DomainChangedError, DomainError, HypercallError, XenVcpuError
+from xenvcpu.heldpause import held_pause
 from xenvcpu.keeper import Keeper
-from xenvcpu.left import CRASHED, DONE, Left
+from xenvcpu.left import CRASHED, Left
 from xenvcpu.ports.dom0 import Dom0Port
 from xenvcpu.putback import is_being_destroyed, narrowed, put_back
 from xenvcpu.readback import differences
@@ -29,44 +24,6 @@ from xenvcpu.savedstate import TSC_SIZE, SavedState, with_tsc
 
 _CONSOLE_LINES, _CONSOLE_WIDTH = 100, 1000
 """The most that is told of what Xen printed: guests print there too."""
-
-
-class Change(Protocol):
-    """A change of one domain: a pure value, that says what to do once the domain has been read."""
-
-    @property
-    def verb(self) -> str:
-        """`start`, `stop` or `recover`."""
-
-    @property
-    def domain(self) -> DomainInfo:
-        """The domain as it was looked up."""
-
-    @property
-    def vcpuids(self) -> Tuple[int, ...]:
-        """The vcpus that are changed."""
-
-    @property
-    def failed(self) -> Type[ChangeError]:
-        """The error for a change that Xen took and did otherwise."""
-
-    def calls(self, found: SavedState) -> Calls:
-        """What to ask of Xen; raises to refuse it, when nothing has been touched yet."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a change came to.
-
-    Attributes:
-        found: The domain before.
-        pause_seconds: How long it was held paused.
-        is_paused: Whether somebody else holds it paused still.
-    """
-
-    found: SavedState
-    pause_seconds: float
-    is_paused: bool = False
 
 
 def carry_out(port: Dom0Port, keeper: Keeper, change: Change) -> Outcome:
@@ -109,7 +66,7 @@ class _Transaction:
         self._buffer = self._port.context_buffer(self._domid)
         with suppress(XenVcpuError):  # without it an error explains less
             self._port.console()
-        with _paused(self._keeper, self._domid, self._deadline):
+        with held_pause(self._keeper, self._domid, self._deadline):
             began = time.monotonic()
             capture = self._look()
             calls = self._change.calls(capture.state)
@@ -245,58 +202,3 @@ class _Transaction:
             digest=contexts.hexdigest() if touched.new else "", error="" if error is None else str(error),
         )
         self._keeper.audit(change.verb, name_of(self._domid, change.domain.handle), touched.vcpuids, said)
-
-
-@contextmanager
-def _paused(keeper: Keeper, domid: int, deadline: Deadline) -> Iterator[None]:
-    """Hold one pause on a domain; it is given back however the block ends.
-
-    A signal in between would leave half of the vcpus down: it waits until the pause is over.
-    """
-    with held_signals() as signals:
-        keeper.pause(domid, deadline, signals.is_due)
-        try:
-            yield
-        except BaseException as error:
-            _unpause_after(keeper, domid, error)
-            raise
-        _unpause(keeper, domid)
-
-
-def _unpause_after(keeper: Keeper, domid: int, error: BaseException) -> None:
-    """Unpause a domain when something went wrong: that says more, but a domain that stays paused is told with it."""
-    try:
-        keeper.unpause(domid)
-    except XenVcpuError as refusal:
-        if pausing.number_of(refusal) == errno.ESRCH:
-            return
-        is_stolen = pausing.number_of(refusal) == errno.EINVAL
-        if is_stolen and getattr(error, "restored", None) is None:
-            return  # nothing was touched
-        left = (_STOLEN.format(domid),) if is_stolen else _still_paused(domid, refusal)
-        if not isinstance(error, XenVcpuError):
-            failure = ChangeError(f"{left[0]}, after {type(error).__name__}", domid=domid, restored=False)
-            failure.left = left
-            raise failure from error
-        error.restored, error.left = False, (*error.left, *left)
-
-
-def _unpause(keeper: Keeper, domid: int) -> None:
-    try:
-        keeper.unpause(domid)
-    except NoSuchDomainError:
-        raise
-    except XenVcpuError as refusal:
-        if pausing.number_of(refusal) != errno.EINVAL:
-            refusal.restored, refusal.left = False, (DONE, *_still_paused(domid, refusal))
-            raise
-        error = DomainChangedError(_STOLEN.format(domid), domid=domid)
-        error.restored, error.left = False, (DONE,)
-        raise error from refusal
-
-
-_STOLEN = "domain {} was unpaused by somebody else meanwhile: its vcpus may have run on, and have been set back"
-
-
-def _still_paused(domid: int, refusal: XenVcpuError) -> Tuple[str, ...]:
-    return refusal.left or (f"domain {domid} is still paused: `xl unpause {domid}`",)

@@ -46,6 +46,11 @@ def _error(problem: str, text: str) -> ContextError:
     return ContextError(problem, field="vcpus", value=text)
 
 
+def of_domain(count: int) -> str:
+    """In words, the vcpus that a domain of so many has."""
+    return f"vcpus 0 to {count - 1}" if count else "no vcpus yet: it is being built"
+
+
 def show(vcpuids: Iterable[int]) -> str:
     """Vcpuids as they are written: `1-3,5`."""
     runs: List[List[int]] = []

@@ -109,6 +109,20 @@ def test_an_error_of_a_command_is_json_when_asked(run: Run) -> None:
     assert ("", 1, "ContextFileError", 1) == (ran.out, ran.code, error["type"], error["exit"])
 
 
+@pytest.mark.parametrize(
+    "words", [("start",), ("nonsense",), ("--nonsense",), ("list", "--nonsense")], ids=lambda words: words[0]
+)
+def test_a_usage_error_is_json_when_asked(run: Run, words: tuple[str, ...]) -> None:
+    ran = run(*words[:-1], "--json", words[-1])
+    error = json.loads(ran.err)["error"]
+    assert ("", 2, 2) == (ran.out, ran.code, error["exit"])
+    assert error["usage"].startswith("Usage: xenvcpu") and error["message"]
+
+
+def test_a_word_behind_the_options_end_asks_for_no_json(run: Run) -> None:
+    assert run("nonsense", "--", "--json").err.startswith("Usage: ")
+
+
 def test_help_imports_neither_commands_nor_rules_nor_rich() -> None:
     code = (
         "import sys; sys.argv = ['xenvcpu', '--help']; from xenvcpu.cli.main import main\n"

@@ -92,6 +92,12 @@ def test_the_last_vcpu_is_not_stopped_unless_forced(run: Run, world: str) -> Non
     assert [0] == run("--host", world, "stop", "web", "all", "--force", "--json").json["stopped"]
 
 
+def test_stop_tells_as_json_which_vcpus_were_down(run: Run, world: str) -> None:
+    run("--host", world, "start", "web", "1", "preset:flat32", *AT)
+    told = run("--host", world, "stop", "web", "1-2", "--json").json
+    assert ([1], [2]) == (told["stopped"], told["was_down"])
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [

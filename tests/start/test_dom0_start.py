@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import signal
 from typing import Callable, Dict, List
@@ -10,6 +11,7 @@ from typing import Callable, Dict, List
 import pytest
 
 from xenvcpu.abi import cpu_msr
+from xenvcpu.abi.domain_info import NO_VCPU
 from xenvcpu.abi.save_stream import Typecode
 from xenvcpu.context.presets import PRESETS, flat32, long64, pae32
 from xenvcpu.context.segment import Segment
@@ -300,6 +302,12 @@ def test_a_vcpu_that_is_online_is_refused(web: Dom0Domain) -> None:
 def test_a_vcpu_that_does_not_exist_is_refused_with_those_that_do(web: Dom0Domain) -> None:
     with pytest.raises(NoSuchVcpuError, match="vcpus 0 to 3, not 4"):
         web.start([4], context)
+
+
+def test_a_domain_that_is_being_built_is_told_to_have_no_vcpus_yet(web: Dom0Domain) -> None:
+    web.info = dataclasses.replace(web.info, max_vcpu_id=NO_VCPU)
+    with pytest.raises(NoSuchVcpuError, match="has no vcpus yet: it is being built, not 1"):
+        web.record(1)
 
 
 def test_stop_makes_a_vcpu_fresh_and_it_starts_again(web: Dom0Domain, libraries: ModelLibraries) -> None:

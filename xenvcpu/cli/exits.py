@@ -20,6 +20,7 @@ class Exit(enum.IntEnum):
     XEN = 4
     HOST = 5
     INTERRUPTED = 130
+    TERMINATED = 143
 
 
 MEANINGS = {
@@ -30,6 +31,7 @@ MEANINGS = {
     Exit.XEN: "refused by Xen",
     Exit.HOST: "this host cannot: no library, no privilege, or restricted",
     Exit.INTERRUPTED: "interrupted (Ctrl-C)",
+    Exit.TERMINATED: "ended by SIGTERM; as with any signal, a change that had begun was brought to an end before",
 }
 
 

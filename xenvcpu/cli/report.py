@@ -8,6 +8,8 @@ import shlex
 from collections.abc import Iterator
 from typing import Any
 
+import click
+
 from xenvcpu.cli.exits import Exit, exit_of
 from xenvcpu.cli.main import PROGRAM
 from xenvcpu.cli.output import print_json, say
@@ -49,6 +51,19 @@ def report_os(error: OSError, *, is_json: bool) -> Exit:
     else:
         say(f"{PROGRAM}: {': '.join(filter(None, (error.filename, error.strerror))) or error}", err=True)
     return Exit.FAILED
+
+
+def report_usage(error: click.UsageError) -> Exit:
+    """Say as JSON that the command line is wrong; click says it as text.
+
+    Returns:
+        The exit code.
+    """
+    told = {"type": type(error).__name__, "message": error.format_message(), "exit": int(Exit.USAGE)}
+    if error.ctx is not None:
+        told["usage"] = error.ctx.get_usage()
+    print_json({"error": told}, err=True)
+    return Exit.USAGE
 
 
 def report_interrupt(*, is_json: bool) -> Exit:

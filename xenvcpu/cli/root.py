@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import errno
 import importlib
+import sys
 from typing import Any
 
 import click
@@ -70,6 +71,20 @@ class LazyGroup(click.Group):
         """The list in `--help`, made without importing any command."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Parse and run; a usage error is told as click does, or with `--json` before any `--` as a document."""
+        given = args[0] if args else extra.get("args")
+        words = list(sys.argv[1:] if given is None else given)
+        if "--json" not in words[: words.index("--") if "--" in words else None]:
+            return super().main(*args, **extra)
+        try:
+            code = super().main(*args, **{**extra, "standalone_mode": False})
+        except click.UsageError as error:
+            from xenvcpu.cli.report import report_usage
+
+            code = report_usage(error)
+        sys.exit(code)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; an error of ours becomes a message and an exit code."""

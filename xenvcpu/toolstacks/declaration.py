@@ -102,9 +102,8 @@ class Declaration:
         if named is None:
             return tuple(range(1, count))
         if named[-1] >= count:
-            raise self._error(
-                "vcpus", f"the domain has vcpus 0 to {count - 1}, not {named[-1]}", value=self.vcpus, rule="range"
-            )
+            has = vcpuset.of_domain(count)
+            raise self._error("vcpus", f"the domain has {has}, not {named[-1]}", value=self.vcpus, rule="range")
         return named
 
     def as_dict(self) -> Dict[str, Any]:

@@ -30,7 +30,8 @@ def command(session: Session, domain: str, which: tuple[int, ...] | None, force:
         stopped = found.stop(vcpuids, force=force)
     name = plain(found.name or f"domain {found.domid}")
     if session.json:
-        print_json({"domid": found.domid, "name": found.name, "stopped": list(stopped)})
+        was_down = [vcpuid for vcpuid in vcpuids if vcpuid not in stopped]
+        print_json({"domid": found.domid, "name": found.name, "stopped": list(stopped), "was_down": was_down})
         return
     for vcpuid in () if session.quiet else vcpuids:
         say(f"vcpu {vcpuid} of {name}: {'stopped' if vcpuid in stopped else 'was down'}")
