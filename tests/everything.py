@@ -100,7 +100,8 @@ def pythons() -> Result:
         with tempfile.TemporaryDirectory() as folder:
             venv = Path(folder) / "venv"
             run([interpreter, "-m", "venv", venv])
-            run([venv / "bin/pip", "install", "-q", f"{wheel()}[cli,test]"])
+            extras = "cli,test,libvirt" if Path(LIBVIRT).exists() else "cli,test"
+            run([venv / "bin/pip", "install", "-q", f"{wheel()}[{extras}]"])
             one = suite(f"python{version}", "tests", *NOT_UNIT, python=venv / "bin/python")
         total.passed, total.failed = total.passed + one.passed, total.failed + one.failed
         total.skipped += [f"python{version}: {line}" for line in one.skipped]

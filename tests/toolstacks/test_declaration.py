@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ def test_a_context_given_as_text_is_kept_to_the_letter() -> None:
 
 
 def test_toml_is_read_with_a_table_of_the_context() -> None:
-    pytest.importorskip("tomllib")
+    pytest.importorskip("tomllib" if sys.version_info >= (3, 11) else "tomli")
     found = declaration.parse('vcpus = "2"\n[context]\npreset = "long64"\nrip = 0xffffffff80001000\n')
     assert rendered(found).rip == 0xFFFFFFFF80001000
 
