@@ -80,14 +80,18 @@ class Dom0Domain:
                 f"domain {self.domid} is a PV domain; only HVM and PVH domains have this interface", domid=self.domid
             )
 
-    def vcpus(self) -> Tuple[VcpuState, ...]:
-        """Every vcpu of the domain, with its mode and instruction pointer where it is online.
+    def vcpus(self, *, registers: bool = True) -> Tuple[VcpuState, ...]:
+        """Every vcpu of the domain.
+
+        Args:
+            registers: Whether to read the mode and instruction pointer of those online, for which Xen stops the
+                domain for a moment. Without them no vcpu that runs is stopped.
 
         Raises:
             DeadlineError: It took longer than the host's patience.
         """
         deadline = self._keeper.patience.begin()
-        state = self.state() if self.info.is_hvm else None
+        state = self.state() if registers and self.info.is_hvm else None
         return tuple(self._vcpu(vcpuid, state, deadline) for vcpuid in range(self.info.vcpu_count))
 
     def _vcpu(self, vcpuid: int, state: Optional[SavedState], deadline: Deadline) -> VcpuState:

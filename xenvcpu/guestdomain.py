@@ -143,8 +143,12 @@ class GuestDomain:
             yield vcpuid, is_up
             vcpuid += 1
 
-    def vcpus(self) -> Tuple[VcpuState, ...]:
-        """Every vcpu. Whether it is initialised is unknown only where Xen wants a vcpu_info first (32 and above)."""
+    def vcpus(self, *, registers: bool = False) -> Tuple[VcpuState, ...]:
+        """Every vcpu. Whether it is initialised is unknown only where Xen wants a vcpu_info first (32 and above).
+
+        Args:
+            registers: As in `Dom0Domain.vcpus`; from inside there are none to be had.
+        """
         states = []
         for vcpuid, is_up in self._scan():
             info = self._port.runstate(vcpuid)

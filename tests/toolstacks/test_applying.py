@@ -10,8 +10,8 @@ import pytest
 from xenvcpu.dom0domain import Dom0Domain
 from xenvcpu.errors import DomainError, RefusedContextError
 from xenvcpu.host import Host, open_host
-from xenvcpu.toolstacks.applying import apply, foresee
-from xenvcpu.toolstacks.declaration import Declaration
+from xenvcpu.toolstacks.applying import apply, foresee, foresee_stop, judge, stop
+from xenvcpu.toolstacks.declaration import Declaration, DeclarationError
 
 CONTEXT = '{"preset": "flat32", "eip": "0x100000 + vcpuid"}'
 
@@ -84,3 +84,56 @@ def test_inside_a_guest_it_starts_but_does_not_reset() -> None:
         assert apply(me, Declaration(CONTEXT, "1")).start == (1,)
         with pytest.raises(DomainError, match="from dom0 only"):
             apply(me, Declaration(CONTEXT, "1", reset=True))
+
+
+def test_judging_touches_nothing_and_refuses_what_a_start_would(web: Dom0Domain) -> None:
+    fine, wrong = Declaration(CONTEXT, "1"), Declaration(CONTEXT, "1", {"cr0": "0x80000000"})
+    assert [finding.rule for _, finding in judge(web, fine, foresee(web, fine))] == ["no-stack"]
+    with pytest.raises(RefusedContextError):
+        judge(web, wrong, foresee(web, wrong))
+    assert online(web) == [0]
+
+
+def test_nothing_is_judged_where_nothing_would_start(web: Dom0Domain) -> None:
+    apply(web, Declaration(CONTEXT, "1"))
+    wrong = Declaration(CONTEXT, "1", {"cr0": "0x80000000"})
+    assert judge(web, wrong, foresee(web, wrong)) == ()
+
+
+def test_to_look_ahead_no_registers_are_read(host: Host, web: Dom0Domain) -> None:
+    before = host.libraries.counts.copy()
+    foresee(web, Declaration(CONTEXT))
+    foresee_stop(web, "all")
+    asked = host.libraries.counts - before
+    assert asked["xc_vcpu_getinfo"] and not [name for name in asked if "hvm_getcontext" in name or "pause" in name]
+
+
+def test_stopping_is_foreseen_and_then_done_once(web: Dom0Domain) -> None:
+    apply(web, Declaration(CONTEXT))
+    foreseen = foresee_stop(web, "1-2")
+    assert (foreseen.changed, foreseen.stop, foreseen.start) == (True, (1, 2), ()) and online(web) == [0, 1, 2, 3]
+    stop(web, foreseen)
+    assert online(web) == [0, 3] and not foresee_stop(web, "1-2").changed
+
+
+def test_all_that_is_stopped_is_all_but_the_boot_vcpu(web: Dom0Domain) -> None:
+    apply(web, Declaration(CONTEXT))
+    assert foresee_stop(web, "all").stop == (1, 2, 3)
+
+
+def test_a_vcpu_that_is_down_and_initialised_is_made_fresh_from_dom0_only(world: str) -> None:
+    with open_host(f"{world}@web") as inside:
+        me = inside.domain("self")
+        apply(me, Declaration(CONTEXT, "1"))
+        me.stop([1])
+        assert not foresee_stop(me, "1").changed
+    with open_host(world) as host:
+        web = host.domain("web")
+        assert stop(web, foresee_stop(web, "1")).stop == (1,)
+        assert not foresee_stop(web, "1").changed
+
+
+@pytest.mark.parametrize(("vcpus", "says"), [("4", "vcpus 0 to 3, not 4"), ("x", "is not a set of vcpus")])
+def test_vcpus_to_be_stopped_that_are_none_are_refused(web: Dom0Domain, vcpus: str, says: str) -> None:
+    with pytest.raises(DeclarationError, match=says):
+        foresee_stop(web, vcpus)

@@ -9,10 +9,12 @@ from typing import Any, Dict, Optional, Tuple, Union
 from xenvcpu.dom0domain import Dom0Domain
 from xenvcpu.errors import DomainError
 from xenvcpu.execute import StartReport
-from xenvcpu.guestdomain import GuestDomain
-from xenvcpu.plan import make_plan
+from xenvcpu.guestdomain import GuestDomain, GuestPlan
+from xenvcpu.plan import Plan, make_plan
 from xenvcpu.rules.features import UNKNOWN, Features
+from xenvcpu.rules.verdict import Finding
 from xenvcpu.toolstacks.declaration import Declaration
+from xenvcpu.toolstacks.declaration import vcpuids as meant
 
 Domain = Union[Dom0Domain, GuestDomain]
 
@@ -56,13 +58,13 @@ class Change:
 
 
 def foresee(domain: Domain, declaration: Declaration) -> Change:
-    """What `apply` would do now; nothing is touched.
+    """What `apply` would do now; nothing is touched, and no vcpu that runs is stopped to see it.
 
     Raises:
         DeclarationError: The domain has no such vcpu.
         XenVcpuError: It cannot be looked at.
     """
-    states = {state.vcpuid: state for state in domain.vcpus()}
+    states = {state.vcpuid: state for state in domain.vcpus(registers=False)}
     vcpuids = declaration.vcpuids(len(states))
     online = tuple(vcpuid for vcpuid in vcpuids if states[vcpuid].is_online)
     start = vcpuids if declaration.reset else tuple(vcpuid for vcpuid in vcpuids if vcpuid not in online)
@@ -85,16 +87,71 @@ def apply(domain: Domain, declaration: Declaration, *, features: Features = UNKN
 
 def carry_out(domain: Domain, declaration: Declaration, change: Change, *, features: Features = UNKNOWN) -> Change:
     """Do what `foresee` said. Raises as `apply`."""
-    render = declaration.template.render
     if not change.start:
         return change
+    plan = _plan(domain, declaration, change, features)
     if isinstance(domain, GuestDomain):
-        if declaration.reset:
-            raise DomainError("inside a guest a vcpu that ran cannot be reset: Xen allows that from dom0 only")
-        report = domain.start(change.start, render, features=features)
+        assert isinstance(plan, GuestPlan)
+        report = domain.execute(plan)
     else:
-        plan = make_plan(domain.info, domain.name, change.start, render, domain.release, features=features)
+        assert isinstance(plan, Plan)
         if change.stop:
             domain.stop(change.stop)
         report = domain.execute(plan)
     return replace(change, report=report)
+
+
+def judge(
+    domain: Domain, declaration: Declaration, change: Change, *, features: Features = UNKNOWN
+) -> Tuple[Tuple[int, Finding], ...]:
+    """What the rules find in what `foresee` said would be started, as (vcpuid, finding); nothing is touched.
+
+    Raises:
+        RefusedContextError: A rule refuses a context.
+        DomainError: `reset`, from inside the guest.
+    """
+    if not change.start:
+        return ()
+    plan = _plan(domain, declaration, change, features)
+    if isinstance(plan, Plan):
+        return tuple((vcpu.vcpuid, finding) for vcpu in plan.vcpus for finding in vcpu.verdict.findings)
+    return tuple((vcpuid, finding) for vcpuid, _, verdict in plan.contexts for finding in verdict.findings)
+
+
+def _plan(domain: Domain, declaration: Declaration, change: Change, features: Features) -> Union[Plan, GuestPlan]:
+    render = declaration.template.render
+    if isinstance(domain, GuestDomain):
+        if declaration.reset:
+            raise DomainError("inside a guest a vcpu that ran cannot be reset: Xen allows that from dom0 only")
+        return domain.plan(change.start, render, features=features)
+    return make_plan(domain.info, domain.name, change.start, render, domain.release, features=features)
+
+
+def foresee_stop(domain: Domain, vcpus: str) -> Change:
+    """What stopping vcpus would do now; nothing is touched.
+
+    From dom0 one that is down and initialised is to be made fresh too; inside a guest that cannot be done.
+
+    Args:
+        domain: The domain.
+        vcpus: Which vcpus: `1-3`, or `all` but the boot vcpu.
+
+    Raises:
+        DeclarationError: The domain has no such vcpu.
+        XenVcpuError: It cannot be looked at.
+    """
+    states = domain.vcpus(registers=False)
+    vcpuids = meant(vcpus, len(states), "vcpus")
+    is_inside = isinstance(domain, GuestDomain)
+    stop = (
+        vcpuid for vcpuid in vcpuids
+        if states[vcpuid].is_online or states[vcpuid].is_initialised and not is_inside
+    )
+    return Change(domain.domid, domain.name, vcpuids, tuple(stop), ())
+
+
+def stop(domain: Domain, change: Change) -> Change:
+    """Do what `foresee_stop` said. Raises as `Dom0Domain.stop`."""
+    if change.stop:
+        domain.stop(change.stop)
+    return change

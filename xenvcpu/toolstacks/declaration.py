@@ -98,13 +98,7 @@ class Declaration:
         Raises:
             DeclarationError: The domain has no such vcpu.
         """
-        named = vcpuset.parse(self.vcpus)
-        if named is None:
-            return tuple(range(1, count))
-        if named[-1] >= count:
-            has = vcpuset.of_domain(count)
-            raise self._error("vcpus", f"the domain has {has}, not {named[-1]}", value=self.vcpus, rule="range")
-        return named
+        return vcpuids(self.vcpus, count, self.name)
 
     def as_dict(self) -> Dict[str, Any]:
         """The declaration as a JSON value, which `from_mapping` reads."""
@@ -112,6 +106,24 @@ class Declaration:
             "schema": SCHEMA, "vcpus": self.vcpus, "reset": self.reset, "context": self.context,
             "settings": dict(self.settings),
         }
+
+
+def vcpuids(text: str, count: int, name: str = "declaration") -> Tuple[int, ...]:
+    """The vcpus that a text means in a domain of so many; `all` is every one but the boot vcpu.
+
+    Raises:
+        DeclarationError: It is no set of vcpus, or the domain has no such vcpu.
+    """
+    try:
+        named = vcpuset.parse(text)
+    except ContextError as exc:
+        raise _error(name, "vcpus", str(exc), value=exc.value, rule="type") from exc
+    if named is None:
+        return tuple(range(1, count))
+    if named[-1] >= count:
+        has = vcpuset.of_domain(count)
+        raise _error(name, "vcpus", f"the domain has {has}, not {named[-1]}", value=text, rule="range")
+    return named
 
 
 def _error(name: str, key: str, problem: str, **more: Any) -> DeclarationError:

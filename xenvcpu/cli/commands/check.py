@@ -14,8 +14,8 @@ from xenvcpu.cli.options import (
     vcpu_option,
 )
 from xenvcpu.cli.output import print_json, print_table, say
-from xenvcpu.cli.report import finding_lines
 from xenvcpu.contextfile.source import STDIN
+from xenvcpu.failuretext import finding_lines
 from xenvcpu.rules.features import Interface
 from xenvcpu.rules.release import Release
 from xenvcpu.rules.verdict import Verdict

@@ -17,8 +17,9 @@ from xenvcpu.cli.options import (
     Session, change_options, complete_file, feature_options, global_options, pass_session, setting_option,
 )
 from xenvcpu.cli.output import print_json, say
-from xenvcpu.cli.report import finding_lines, report
+from xenvcpu.cli.report import report
 from xenvcpu.errors import XenVcpuError
+from xenvcpu.failuretext import finding_lines
 from xenvcpu.newvcpu import NewVcpu
 from xenvcpu.toolstacks import declaration
 from xenvcpu.toolstacks.declaration import Declaration
