@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 SOURCES := $(shell find xenvcpu cbind -name '*.py' -o -name '*.h' -o -name '*.json') setup.cfg pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit promises lint types lab fuzz bench clean
+.PHONY: help demo test unit promises lint types lab fuzz bench dist deb clean
 
 help:
 	@echo "make demo   start the vcpus of a model guest; no Xen, no root"
@@ -18,15 +18,22 @@ help:
 	@echo "make lab    the suites on a real Xen in QEMU; K=kills for some, RELEASE=4.20 for another Xen"
 	@echo "make fuzz   hostile bytes into every decoder, 5 minutes each"
 	@echo "make bench  how fast, as ratios"
+	@echo "make dist   the sdist, and from it the wheel, in dist/"
+	@echo "make deb    the Debian packages, in dist/debian/; needs what \`apt-get build-dep .\` installs"
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV) || { echo "python3-venv is missing: apt install python3-venv"; exit 5; }
 	$(BIN)/pip install --quiet build
 
+# The wheel is made from the sdist, not from the checkout.
+define BUILD
+rm -rf dist build *.egg-info
+$(BIN)/python -m build --outdir dist . >$(VENV)/build.log 2>&1 || { cat $(VENV)/build.log; exit 1; }
+endef
+
 # The wheel, and not the checkout, is what everything below runs.
 $(VENV)/installed: $(BIN)/python $(SOURCES)
-	rm -rf dist
-	$(BIN)/python -m build --wheel --outdir dist . >$(VENV)/build.log 2>&1 || { cat $(VENV)/build.log; exit 1; }
+	$(BUILD)
 	$(BIN)/pip install --quiet --force-reinstall --no-deps dist/xenvcpu-*.whl
 	$(BIN)/pip install --quiet "$$(ls dist/xenvcpu-*.whl)[dev]"
 	touch $@
@@ -57,6 +64,14 @@ fuzz: $(VENV)/installed
 
 bench: $(VENV)/installed
 	$(BIN)/python bench/bench.py
+
+dist: $(BIN)/python
+	$(BUILD)
+	@ls dist/xenvcpu-*
+
+deb: dist
+	sh packaging/deb.sh dist/xenvcpu-*.tar.gz dist/debian
+	@ls dist/debian/*.deb
 
 clean:
 	rm -rf $(VENV) dist build *.egg-info .pytest_cache .mypy_cache .ruff_cache .tox
