@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 SOURCES := $(shell find xenvcpu cbind -name '*.py' -o -name '*.h' -o -name '*.json') setup.cfg pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit promises lint types lab fuzz bench dist deb clean
+.PHONY: help demo test unit promises lint types lab fuzz bench man docs dist deb clean
 
 help:
 	@echo "make demo   start the vcpus of a model guest; no Xen, no root"
@@ -18,6 +18,8 @@ help:
 	@echo "make lab    the suites on a real Xen in QEMU; K=kills for some, RELEASE=4.20 for another Xen"
 	@echo "make fuzz   hostile bytes into every decoder, 5 minutes each"
 	@echo "make bench  how fast, as ratios"
+	@echo "make man    the manual, in build/man"
+	@echo "make docs   the documentation as a site, in build/docs"
 	@echo "make dist   the sdist, and from it the wheel, in dist/"
 	@echo "make deb    the Debian packages, in dist/debian/; needs what \`apt-get build-dep .\` installs"
 
@@ -61,6 +63,13 @@ lab: $(VENV)/installed
 fuzz: $(VENV)/installed
 	$(BIN)/pip install --quiet "$$(ls dist/xenvcpu-*.whl)[fuzz]"
 	$(BIN)/python tests/fuzz/fuzz.py --seconds 300
+
+# What --help says is the source of both.
+man: $(VENV)/installed
+	$(BIN)/python -m docs.generate man build/man
+
+docs: $(VENV)/installed
+	$(BIN)/python tests/everything.py docs
 
 bench: $(VENV)/installed
 	$(BIN)/python bench/bench.py

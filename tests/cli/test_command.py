@@ -206,3 +206,23 @@ def test_without_click_the_command_says_what_to_install(tmp_path: Path) -> None:
     environment = {**ENVIRONMENT, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ENVIRONMENT['PYTHONPATH']}"}
     ran = finished([*COMMAND, "list"], env=environment, capture_output=True)
     assert (5, True, False) == (ran.returncode, "xenvcpu[cli]" in ran.stderr, "Traceback" in ran.stderr)
+
+
+def test_the_environment_chooses_the_host(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XENVCPU_HOST", "model:busy")
+    assert "db" in run("list").out
+
+
+@pytest.mark.parametrize("line", [("--host", "model:pvh", "list"), ("list", "--host", "model:pvh")])
+def test_a_host_that_is_given_wins_over_the_environment(
+    run: Run, monkeypatch: pytest.MonkeyPatch, line: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("XENVCPU_HOST", "model:busy")
+    assert "db" not in run(*line).out
+
+
+def test_a_host_in_the_environment_that_is_none_is_a_wrong_command_line(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XENVCPU_HOST", "nonsense")
+    assert run("list").code == 2

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 NEWEST = "newest"
+HOST_VARIABLE = "XENVCPU_HOST"
 HOST_HELP = "Where to work: auto, dom0, guest, model:NAME or model:FILE; with @DOMAIN behind it, inside that guest."
 
 
@@ -92,15 +93,26 @@ def _feature(context: click.Context, option: click.Parameter, value: Any) -> Non
         session.masks[option.name] = value
 
 
-def global_options(function: F) -> F:
+def global_options(function: F, envvar: str | None = None) -> F:
     """The global options; they may stand before or after the name of a command."""
     for option in (
         click.option("-q", "--quiet", is_flag=True, expose_value=False, callback=_keep, help="Print no notes."),
         click.option("--json", is_flag=True, expose_value=False, callback=_keep, help="Print JSON."),
-        click.option("--host", metavar="HOST", expose_value=False, callback=_keep_host, help=HOST_HELP),
+        click.option(
+            "--host", metavar="HOST", envvar=envvar, show_envvar=True, expose_value=False, callback=_keep_host,
+            help=HOST_HELP,
+        ),
     ):
         function = option(function)
     return function
+
+
+def root_options(function: F) -> F:
+    """The global options where they stand before the command: only there does the environment count.
+
+    A command would else take the environment's host over the one that was given before its name.
+    """
+    return global_options(function, HOST_VARIABLE)
 
 
 timeout_option = click.option(

@@ -13,7 +13,7 @@ import click
 from xenvcpu import __version__
 from xenvcpu.cli import exits
 from xenvcpu.cli.main import PROGRAM
-from xenvcpu.cli.options import Session, global_options
+from xenvcpu.cli.options import Session, root_options
 from xenvcpu.errors import XenVcpuError
 
 COMMANDS = {
@@ -109,7 +109,7 @@ class LazyGroup(click.Group):
 
 @click.group(cls=LazyGroup, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, "-V", "--version", prog_name=PROGRAM)
-@global_options
+@root_options
 def root() -> None:
     """Start, inspect and stop the vcpus of Xen HVM and PVH guests.
 

@@ -7,6 +7,7 @@ from typing import Dict, Iterator, NamedTuple, Tuple
 
 from xenvcpu.rules import advice, cpu_record, entry, vcpuop
 from xenvcpu.rules.features import Interface
+from xenvcpu.rules.release import Since
 from xenvcpu.rules.rule import Rule
 from xenvcpu.rules.verdict import Level
 
@@ -21,20 +22,20 @@ class Entry(NamedTuple):
         level: What follows when it is broken.
         interfaces: Where it holds; `vcpuop`, `domctl` or both.
         fields: The fields that findings name.
-        releases: The releases in which it holds, for people.
+        releases: The releases in which it holds; `.text` says them for people.
         hardware: `VT-x`, `SVM`, or an empty string when it holds on both.
-        source: Where it stands.
-        summary: What must be, and how to get it.
+        sources: Where it stands; of a rule that both interfaces have, in each.
+        summaries: What must be, and how to get it; where that depends on the field, for each.
     """
 
     name: str
     level: Level
     interfaces: Tuple[Interface, ...]
     fields: Tuple[str, ...]
-    releases: str
+    releases: Since
     hardware: str
-    source: str
-    summary: str
+    sources: Tuple[str, ...]
+    summaries: Tuple[str, ...]
 
 
 def _all() -> Iterator[Tuple[Rule, Tuple[Interface, ...]]]:
@@ -47,6 +48,8 @@ def _merged(old: Entry, new: Entry) -> Entry:
     return old._replace(
         interfaces=tuple(interface for interface in Interface if interface in old.interfaces + new.interfaces),
         fields=tuple(dict.fromkeys(old.fields + new.fields)),
+        sources=tuple(dict.fromkeys(old.sources + new.sources)),
+        summaries=tuple(dict.fromkeys(old.summaries + new.summaries)),
     )
 
 
@@ -55,8 +58,8 @@ def catalogue() -> Tuple[Entry, ...]:
     found: Dict[Tuple[str, Level], Entry] = {}
     for rule, interfaces in _all():
         entry_ = Entry(
-            rule.name, rule.level, interfaces, rule.fields[:1], rule.releases.text, rule.hardware, rule.source,
-            f"{rule.needed}; {rule.remedy}",
+            rule.name, rule.level, interfaces, rule.fields[:1], rule.releases, rule.hardware, (rule.source,),
+            (f"{rule.needed}; {rule.remedy}",),
         )
         key = rule.name, rule.level
         found[key] = _merged(found[key], entry_) if key in found else entry_

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import click
 
 from xenvcpu.cli import contexts, judging
+from xenvcpu.cli.examples import examples
 from xenvcpu.cli.exits import Exit
 from xenvcpu.cli.judging import Question
 from xenvcpu.cli.options import (
@@ -47,7 +48,11 @@ def _judge_file(session: Session, context: str, settings: Mapping[str, str], que
     return all(verdict.verdict == ACCEPTED for _, verdict in said)
 
 
-@click.command("check")
+@click.command("check", epilog=examples(
+    "xenvcpu check ap.toml",
+    "xenvcpu check ap.toml --xen all --interface domctl",
+    "xenvcpu check ap.toml --set cr4=0x8000    # exits 3",
+))
 @click.argument("context", shell_complete=complete_file)
 @click.option("--jsonl", is_flag=True, help="CONTEXT is `-`: one JSON object a line in, one verdict a line out.")
 @click.option(

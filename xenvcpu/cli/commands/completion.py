@@ -6,22 +6,21 @@ from __future__ import annotations
 import click
 from click.shell_completion import get_completion_class
 
+from xenvcpu.cli.examples import examples
 from xenvcpu.cli.main import PROGRAM
 
 VARIABLE = "_XENVCPU_COMPLETE"
 
 
-@click.command("completion")
+@click.command("completion", epilog=examples(
+    "xenvcpu completion bash > ~/.local/share/bash-completion/completions/xenvcpu",
+    "xenvcpu completion zsh > ~/.zfunc/_xenvcpu",
+    "xenvcpu completion fish > ~/.config/fish/completions/xenvcpu.fish",
+))
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def command(context: click.Context, shell: str) -> None:
-    """Print the completion script of a shell.
-
-    \b
-    bash: xenvcpu completion bash > ~/.local/share/bash-completion/completions/xenvcpu
-    zsh:  xenvcpu completion zsh > a file _xenvcpu in a folder of $fpath
-    fish: xenvcpu completion fish > ~/.config/fish/completions/xenvcpu.fish
-    """
+    """Print the completion script of a shell; that of zsh goes into a folder of $fpath."""
     kind = get_completion_class(shell)
     assert kind is not None
     root = context.find_root().command

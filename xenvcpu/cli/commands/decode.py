@@ -9,6 +9,7 @@ import click
 
 from xenvcpu.abi import save_stream
 from xenvcpu.cli.commands.encode import FORMAT_NAMES, STREAM_LIMIT
+from xenvcpu.cli.examples import examples
 from xenvcpu.cli.options import Session, complete_file, global_options, pass_session
 from xenvcpu.contextfile import FORMATS, as_mapping, stream
 from xenvcpu.contextfile.source import STDIN
@@ -27,7 +28,7 @@ def _read(file: str) -> bytes:
     return data
 
 
-@click.command("decode")
+@click.command("decode", epilog=examples("xenvcpu decode ap.bin --as vcpu_hvm_context"))
 @click.argument("file", shell_complete=complete_file)
 @click.option("--as", "form", type=click.Choice(FORMAT_NAMES), required=True, help="The C struct that the bytes are.")
 @global_options

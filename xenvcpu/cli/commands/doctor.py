@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import click
 
+from xenvcpu.cli.examples import examples
 from xenvcpu.cli.exits import Exit
 from xenvcpu.cli.options import Session, global_options, pass_session
 from xenvcpu.cli.output import print_json, print_table
@@ -24,7 +25,7 @@ def _examine(host: str) -> list[Check]:
         return examine(opened)
 
 
-@click.command("doctor")
+@click.command("doctor", epilog=examples("xenvcpu doctor"))
 @global_options
 @pass_session
 def command(session: Session) -> None:

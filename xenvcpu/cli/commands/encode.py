@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from xenvcpu.cli import contexts
+from xenvcpu.cli.examples import examples
 from xenvcpu.cli.options import Session, complete_file, global_options, pass_session, setting_option, vcpu_option
 from xenvcpu.cli.output import print_json, say
 from xenvcpu.contextfile import FORMATS, convert, source, stream
@@ -34,7 +35,7 @@ def _bytes(context: str, form: str, settings: Mapping[str, str], vcpu: int) -> b
     return stream.to_bytes(read)
 
 
-@click.command("encode")
+@click.command("encode", epilog=examples("xenvcpu encode ap.toml --as vcpu_hvm_context --vcpu 2 -o ap.bin"))
 @click.argument("context", shell_complete=complete_file)
 @click.option("--as", "form", type=click.Choice(FORMAT_NAMES), required=True, help="The C struct to write.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False), help="Where to; else stdout, in hex on a terminal.")

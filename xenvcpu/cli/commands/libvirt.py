@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from xenvcpu.cli.examples import examples
 from xenvcpu.cli.options import Session, complete_file, global_options, pass_session, setting_option, timeout_option
 from xenvcpu.cli.output import print_json, say
 from xenvcpu.cli.vcpus import show
@@ -50,7 +51,10 @@ def _checked_vcpus(context: click.Context, option: click.Parameter, text: str | 
     return text
 
 
-@command.command("set", short_help="Declare how a domain's vcpus start.")
+@command.command(
+    "set", short_help="Declare how a domain's vcpus start.",
+    epilog=examples("xenvcpu libvirt set web web.toml", "xenvcpu libvirt set web ap.toml --vcpus 1-3"),
+)
 @click.argument("domain")
 @click.argument("file", shell_complete=complete_file)
 @click.option("--vcpus", callback=_checked_vcpus, metavar="VCPUS", help="Which vcpus.  [default: as in FILE, or all]")
@@ -74,7 +78,7 @@ def set_command(
     _declare(session, domain, declaration.override(declaration.read(file), vcpus, settings, reset), live, config, uri)
 
 
-@command.command("remove", short_help="Take a declaration away.")
+@command.command("remove", short_help="Take a declaration away.", epilog=examples("xenvcpu libvirt remove web"))
 @click.argument("domain")
 @live_option
 @config_option
@@ -103,7 +107,7 @@ def _declare(
         say(f"{domain.name}: {says}")
 
 
-@command.command("get", short_help="Show a declaration.")
+@command.command("get", short_help="Show a declaration.", epilog=examples("xenvcpu libvirt get web"))
 @click.argument("domain")
 @live_option
 @config_option
@@ -128,7 +132,10 @@ def get(session: Session, domain: str, live: bool, config: bool, uri: str | None
         click.echo(json.dumps(data, indent=2))
 
 
-@command.command("start", short_help="Start a domain with its declared vcpus in place.")
+@command.command(
+    "start", short_help="Start a domain with its declared vcpus in place.",
+    epilog=examples("xenvcpu libvirt start web"),
+)
 @click.argument("domain")
 @timeout_option
 @connect_option
@@ -150,7 +157,10 @@ def start(session: Session, domain: str, uri: str | None) -> None:
         say(f"{change.name}: runs, with vcpus {show(change.vcpuids)} in place")
 
 
-@command.command("watch", short_help="Start declared vcpus whenever a domain boots.")
+@command.command(
+    "watch", short_help="Start declared vcpus whenever a domain boots.",
+    epilog=examples("xenvcpu libvirt watch --running"),
+)
 @click.option("--running", is_flag=True, help="Also of domains that run already, if none of them has begun.")
 @connect_option
 @global_options
@@ -182,7 +192,10 @@ def _installed(session: Session, path: Path, text: str, mode: int, then: str) ->
         say(f"{path}: written; {then}" if changed else f"{path}: as it was")
 
 
-@command.command("install-hook", short_help="Have libvirt start declared vcpus by itself.")
+@command.command(
+    "install-hook", short_help="Have libvirt start declared vcpus by itself.",
+    epilog=examples("xenvcpu libvirt install-hook"),
+)
 @click.option("--folder", default=install.HOOKS, show_default=True, help="libvirt's hooks.")
 @click.option("--strict", is_flag=True, help="End a domain whose vcpus cannot be started.")
 @global_options
@@ -198,7 +211,10 @@ def install_hook(session: Session, folder: str, strict: bool) -> None:
     _installed(session, Path(folder) / install.HOOK, text, 0o755, "libvirt finds it when its daemon is restarted")
 
 
-@command.command("install-service", short_help="Install the watcher as a service of systemd.")
+@command.command(
+    "install-service", short_help="Install the watcher as a service of systemd.",
+    epilog=examples("xenvcpu libvirt install-service"),
+)
 @click.option("--folder", default=install.UNITS, show_default=True, help="systemd's units.")
 @global_options
 @pass_session

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Union
 
 import click
 
+from xenvcpu.cli.examples import examples
 from xenvcpu.cli.main import PROGRAM
 from xenvcpu.cli.options import Session, global_options, pass_session, timeout_option
 from xenvcpu.cli.output import print_json, print_table, say
@@ -58,7 +59,10 @@ def _is_paused(domain: Domain) -> bool:
     return info is not None and bool(info.is_paused)
 
 
-@click.command("list")
+@click.command("list", epilog=examples(
+    "xenvcpu list",
+    "xenvcpu list web --json",
+))
 @click.argument("domains", nargs=-1, metavar="[DOMAIN]...")
 @timeout_option
 @global_options

@@ -5,13 +5,16 @@ from __future__ import annotations
 
 import click
 
+from xenvcpu.cli.examples import examples
 from xenvcpu.cli.options import Session, complete_file, global_options, pass_session, timeout_option
 from xenvcpu.cli.output import print_json
 from xenvcpu.toolstacks import atomicfile
 from xenvcpu.toolstacks.metrics import collect, render
 
 
-@click.command("metrics")
+@click.command("metrics", epilog=examples(
+    "xenvcpu metrics --output /var/lib/node_exporter/xenvcpu.prom    # from a timer, for its textfile collector",
+))
 @click.option(
     "--output", metavar="FILE", shell_complete=complete_file,
     help="Replace this file as a whole (mode 0644); node_exporter reads *.prom in its textfile folder.",
@@ -22,11 +25,6 @@ from xenvcpu.toolstacks.metrics import collect, render
 @pass_session
 def command(session: Session, output: str | None, domains_only: bool) -> None:
     """Print metrics of all domains and their vcpus in Prometheus' text format.
-
-    For node_exporter's textfile collector, from a timer:
-
-    \b
-        xenvcpu metrics --output /var/lib/node_exporter/xenvcpu.prom
 
     No guest is paused for it: registers are not among the metrics, since to read them
     Xen pauses the vcpu.

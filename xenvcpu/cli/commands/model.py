@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from xenvcpu.cli.examples import examples
 from xenvcpu.cli.options import Session, complete_file, global_options, one_release, pass_session
 from xenvcpu.cli.output import print_json, print_table, say
 from xenvcpu.model import worldfile, worlds
@@ -59,7 +60,10 @@ def command() -> None:
     """
 
 
-@command.command("new", short_help="Make a world: a host with some domains.")
+@command.command("new", short_help="Make a world: a host with some domains.", epilog=examples(
+    "xenvcpu model new demo.json --domain web:4 --domain db:2 --xen 4.17",
+    "xenvcpu --host model:demo.json list",
+))
 @click.argument("file", type=click.Path(dir_okay=False))
 @click.option(
     "--domain", "domains", callback=_domains, multiple=True, metavar="NAME:VCPUS", help="A PVH domain. Repeatable.",
@@ -91,7 +95,9 @@ def new(
         say(f"{file}: Xen {host.release} with {names}; use it with --host model:{file}")
 
 
-@command.command("show", short_help="Show a world: its domains and Xen's console.")
+@command.command(
+    "show", short_help="Show a world: its domains and Xen's console.", epilog=examples("xenvcpu model show pvh")
+)
 @click.argument("file", shell_complete=complete_file)
 @global_options
 @pass_session
@@ -115,7 +121,7 @@ def show(session: Session, file: str) -> None:
         say(line)
 
 
-@command.command("worlds")
+@command.command("worlds", epilog=examples("xenvcpu model worlds"))
 @global_options
 @pass_session
 def list_worlds(session: Session) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 import click
 
+from xenvcpu.cli.examples import examples
 from xenvcpu.cli.options import Session, global_options, pass_session, setting_option, vcpu_option
 from xenvcpu.cli.output import print_json, print_table
 from xenvcpu.context.presets import PRESETS
@@ -19,7 +20,10 @@ def _about(name: str) -> str:
     return inspect.getdoc(PRESETS[name]) or ""
 
 
-@click.command("preset")
+@click.command("preset", epilog=examples(
+    "xenvcpu preset",
+    "xenvcpu preset flat32 --set eip=0x100000 --set esp=0x80000 > ap.toml",
+))
 @click.argument("name", required=False, type=click.Choice(list(PRESETS)))
 @setting_option
 @vcpu_option

@@ -11,6 +11,7 @@ import click
 
 from xenvcpu import keptfile
 from xenvcpu.cli import vcpus
+from xenvcpu.cli.examples import examples
 from xenvcpu.cli.main import PROGRAM
 from xenvcpu.cli.options import Session, change_options, complete_file, global_options, pass_session
 from xenvcpu.cli.output import print_json, print_table, say
@@ -81,7 +82,7 @@ def _say(done: Recovered, kept: KeptFile, *, is_plan: bool) -> None:
         say(f"the file stays; when you have seen to the rest, remove {kept.path}")
 
 
-@click.command("recover")
+@click.command("recover", epilog=examples("xenvcpu recover"))
 @click.argument("file", required=False, shell_complete=complete_file)
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and touch nothing.")
 @click.option("--force", is_flag=True, help="Go by what may be lost, and accept other memory types (AMD).")

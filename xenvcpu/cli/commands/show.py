@@ -11,6 +11,7 @@ import click
 
 from xenvcpu.abi.cpu_record import GENERAL, SEGMENTS
 from xenvcpu.abi.layout import Image
+from xenvcpu.cli.examples import examples
 from xenvcpu.cli.options import Session, global_options, pass_session, timeout_option
 from xenvcpu.cli.output import print_json, say
 from xenvcpu.contextfile import as_mapping, hexed
@@ -48,7 +49,7 @@ def _segments(record: Image) -> Iterator[str]:
         yield f"{name:<7}        {record[f'{name}_base']:016x}  {record[f'{name}_limit']:08x}"
 
 
-@click.command("show")
+@click.command("show", epilog=examples("xenvcpu show web 0"))
 @click.argument("domain")
 @click.argument("vcpu", type=click.IntRange(0))
 @timeout_option

@@ -9,6 +9,7 @@ import click
 
 from xenvcpu.abi.layout import Image
 from xenvcpu.cli import contexts, vcpus
+from xenvcpu.cli.examples import examples
 from xenvcpu.cli.options import (
     Session, change_options, complete_file, feature_options, global_options, pass_session, setting_option,
 )
@@ -60,7 +61,11 @@ def _say_report(session: Session, name: str, report: StartReport, starts: Mappin
         say(f"{kept}the domain was paused for {report.pause_seconds * 1000:.1f} ms")
 
 
-@click.command("start")
+@click.command("start", epilog=examples(
+    "xenvcpu start web all ap.toml --dry-run",
+    "xenvcpu start web 1-2 ap.toml",
+    "xenvcpu start web 3 preset:flat32 --set eip=0x100000 --set esp=0x80000",
+))
 @click.argument("domain")
 @click.argument("which", metavar="VCPUS", callback=vcpus.parse)
 @click.argument("context", shell_complete=complete_file)

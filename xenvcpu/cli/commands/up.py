@@ -6,13 +6,14 @@ from __future__ import annotations
 import click
 
 from xenvcpu.cli import vcpus
+from xenvcpu.cli.examples import examples
 from xenvcpu.cli.options import Session, global_options, pass_session
 from xenvcpu.cli.output import print_json, say
 from xenvcpu.errors import HostError
 from xenvcpu.guestdomain import GuestDomain
 
 
-@click.command("up")
+@click.command("up", epilog=examples("xenvcpu up self all"))
 @click.argument("domain")
 @click.argument("which", metavar="VCPUS", callback=vcpus.parse)
 @global_options

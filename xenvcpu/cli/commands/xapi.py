@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import click
 
+from xenvcpu.cli.examples import examples
 from xenvcpu.cli.options import Session, complete_file, global_options, pass_session
 from xenvcpu.cli.output import print_json, say
 from xenvcpu.toolstacks.xapi import install as installing
@@ -17,7 +18,11 @@ def command() -> None:
     """Have XAPI (XenServer, XCP-ng) call xenvcpu on its hosts."""
 
 
-@command.command("install", short_help="Install the host plugin.")
+@command.command("install", short_help="Install the host plugin.", epilog=examples(
+    "xenvcpu xapi install",
+    "xe host-call-plugin host-uuid=$HOST plugin=xenvcpu fn=start \\\n"
+    '  args:vm-uuid=$VM args:vcpus=1-3 args:context="$(cat ap.toml)"',
+))
 @click.option(
     "--folder", default=installing.FOLDER, show_default=True, shell_complete=complete_file, help="XAPI's plugins.",
 )
@@ -27,14 +32,8 @@ def install(session: Session, folder: str) -> None:
     """Install the plugin `xenvcpu` on this host, in place of an older one.
 
     It offers list, show, start, stop and check. All arguments are texts; a VM is given by
-    its UUID, and a context file by what it holds:
-
-    \b
-        xe host-call-plugin host-uuid=... plugin=xenvcpu fn=start \\
-            args:vm-uuid=... args:vcpus=1-3 args:context="$(cat ap.toml)"
-
-    What comes back is JSON, as the command of that name prints it; of a failure the last
-    parameter is.
+    its UUID, and a context file by what it holds. What comes back is JSON, as the command
+    of that name prints it; of a failure the last parameter is.
     """
     host = "dom0" if session.host == "auto" else session.host
     path, changed = installing.install(folder, host)

@@ -12,6 +12,7 @@ import click
 
 from xenvcpu.cli import vcpus
 from xenvcpu.cli.contexts import PRESET
+from xenvcpu.cli.examples import examples
 from xenvcpu.cli.exits import Exit
 from xenvcpu.cli.options import (
     Session, change_options, complete_file, feature_options, global_options, pass_session, setting_option,
@@ -106,7 +107,13 @@ def command() -> None:
     """Use xl, the toolstack's own command."""
 
 
-@command.command("create", cls=XlCommand, short_help="Create a domain, with its secondary vcpus started.")
+@command.command(
+    "create", cls=XlCommand, short_help="Create a domain, with its secondary vcpus started.",
+    epilog=examples(
+        "xenvcpu xl create web.cfg ap.toml --dry-run",
+        "xenvcpu xl create web.cfg ap.toml --vcpus 1-3 -- -q 'name=\"web2\"'",
+    ),
+)
 @click.argument("config", type=click.Path(dir_okay=False), shell_complete=complete_file)
 @click.argument("context", shell_complete=complete_file)
 @click.argument("options", nargs=-1, metavar="[-- XL_OPTION...]")
