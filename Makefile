@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 SOURCES := $(shell find xenvcpu cbind -name '*.py' -o -name '*.h' -o -name '*.json') setup.cfg pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit promises lint types lab fuzz bench man docs dist deb clean
+.PHONY: help demo test unit promises lint types lab lab-shell lab-demo fuzz bench man docs dist deb clean
 
 help:
 	@echo "make demo   start the vcpus of a model guest; no Xen, no root"
@@ -16,6 +16,7 @@ help:
 	@echo "make promises   a fault at every C call, a kill at every step"
 	@echo "make lint   ruff and mypy --strict"
 	@echo "make lab    the suites on a real Xen in QEMU; K=kills for some, RELEASE=4.20 for another Xen"
+	@echo "make lab-demo   the demo on a real Xen; make lab-shell   a shell in its dom0, xenvcpu installed"
 	@echo "make fuzz   hostile bytes into every decoder, 5 minutes each"
 	@echo "make bench  how fast, as ratios"
 	@echo "make man    the manual, in build/man"
@@ -56,9 +57,20 @@ lint types: $(VENV)/installed
 	$(BIN)/python tests/everything.py lint types
 
 # K chooses tests as pytest's -k does, RELEASE the Xen.
+LAB := $(BIN)/python -m integration.lab
+LAB_OF = --wheel dist/xenvcpu-*.whl $(if $(RELEASE),--release $(RELEASE))
+
 lab: $(VENV)/installed
-	$(BIN)/python -m integration.lab setup
-	$(BIN)/python -m integration.lab run --wheel dist/xenvcpu-*.whl $(if $(K),-k "$(K)") $(if $(RELEASE),--release $(RELEASE))
+	$(LAB) setup
+	$(LAB) run $(LAB_OF) $(if $(K),-k "$(K)")
+
+lab-shell: $(VENV)/installed
+	$(LAB) setup
+	$(LAB) shell $(LAB_OF)
+
+lab-demo: $(VENV)/installed
+	$(LAB) setup
+	$(LAB) exec $(LAB_OF) -- python3 -m integration.demo
 
 fuzz: $(VENV)/installed
 	$(BIN)/pip install --quiet "$$(ls dist/xenvcpu-*.whl)[fuzz]"

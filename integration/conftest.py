@@ -9,10 +9,9 @@ from typing import Any, Callable, Iterator, List, Mapping
 import pytest
 
 from integration import promises
-from integration.evidence import host
+from integration.evidence import host, tiny
 from integration.evidence.linux import LinuxGuest
 from integration.evidence.tiny import TinyGuest
-from integration.guest import build
 
 Promise = Callable[[str, Mapping[str, int]], None]
 TinyGuestFactory = Callable[..., TinyGuest]
@@ -59,12 +58,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 @pytest.fixture(scope="session")
 def tiny_image(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Returns the directory of the assembled tiny guest."""
-    given = os.environ.get(host.TINY_VARIABLE)
-    if given:
-        return Path(given)
-    directory = tmp_path_factory.mktemp("tiny")
-    build.assemble(directory)
-    return directory
+    return tiny.image(tmp_path_factory.mktemp("tiny"))
 
 
 @pytest.fixture

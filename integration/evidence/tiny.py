@@ -1,16 +1,26 @@
 # SPDX-License-Identifier: MIT
 """The tiny guest as dom0 handles it: its beat, its hypercalls, its stubs."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from integration.evidence import xl
+from integration.evidence import host, xl
 from integration.evidence.domain import StubbedDomain
 from integration.evidence.stubs import StubArea, await_true
 from integration.guest import build, layout
 
 _START_LIMIT = 60.0
 _VCPU_OP = 24
+
+
+def image(scratch: Path) -> Path:
+    """Returns the directory of the assembled guest: the one that the lab brought, or `scratch`."""
+    given = os.environ.get(host.TINY_VARIABLE)
+    if given:
+        return Path(given)
+    build.assemble(scratch)
+    return scratch
 
 
 @dataclass(frozen=True)
