@@ -48,7 +48,7 @@ test: $(VENV)/installed
 	$(BIN)/python tests/everything.py
 
 unit: $(VENV)/installed
-	$(BIN)/pytest tests -q -rs --ignore=tests/promises
+	$(BIN)/pytest tests -q -rs --ignore=tests/promises --ignore=tests/verdicts
 
 promises: $(VENV)/installed
 	$(BIN)/pytest tests/promises -q -rs

@@ -24,7 +24,7 @@ BIN = Path(sys.executable).parent
 OTHER_PYTHONS = ("3.9", "3.10", "3.11", "3.12", "3.13")
 HEADERS = "/usr/include/xenctrl.h"
 LIBVIRT = "/usr/include/libvirt/libvirt.h"
-NOT_UNIT = ("--ignore=tests/abi_headers", "--ignore=tests/promises")
+NOT_UNIT = ("--ignore=tests/abi_headers", "--ignore=tests/promises", "--ignore=tests/verdicts")
 CANNOT = 5
 """The exit code of `integration.lab` and `tests/fuzz` for "this host cannot"."""
 
@@ -135,6 +135,11 @@ def promises() -> Result:
     return suite("promises", "tests/promises")
 
 
+def verdicts() -> Result:
+    """What real Xens said to ten thousand contexts each, given again by rules and model: the same on every Python."""
+    return suite("verdicts", "tests/verdicts")
+
+
 def abi() -> Result:
     """The C declarations and the codecs, against the Xen headers of this machine."""
     if not Path(HEADERS).exists():
@@ -175,6 +180,7 @@ STAGES: Dict[str, Callable[[], Result]] = {
     "types": lambda: tool("types", BIN / "mypy", "--strict"),
     "unit": unit,
     "promises": promises,
+    "verdicts": verdicts,
     "abi": abi,
     "bare": bare,
     "pythons": pythons,

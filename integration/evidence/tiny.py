@@ -2,8 +2,10 @@
 """The tiny guest as dom0 handles it: its beat, its hypercalls, its stubs."""
 
 import os
+import struct
 from dataclasses import dataclass
 from pathlib import Path
+from typing import List, Optional, Sequence, Tuple
 
 from integration.evidence import host, xl
 from integration.evidence.domain import StubbedDomain
@@ -12,6 +14,7 @@ from integration.guest import build, layout
 
 _START_LIMIT = 60.0
 _VCPU_OP = 24
+_NOWHERE = 0xFFFFF000
 
 
 def image(scratch: Path) -> Path:
@@ -166,6 +169,24 @@ class TinyGuest(StubbedDomain):
         if data:
             self.memory.write(layout.ARGUMENT, data)
         return self.hypercall(_VCPU_OP, command, vcpuid, layout.ARGUMENT if data else 0)
+
+    def vcpu_ops(self, calls: Sequence[Tuple[int, int, Optional[bytes]]]) -> List[int]:
+        """Lets the boot vcpu do VCPUOPs one after the other, and returns their results.
+
+        Args:
+            calls: Command, vcpu, and what the pointer points to; None for a pointer to nowhere.
+        """
+        assert 0 < len(calls) <= layout.BATCH_MOST
+        entries = bytearray()
+        for command, vcpuid, data in calls:
+            argument = layout.BATCH + len(entries) + layout.BATCH_HEAD
+            pointer = _NOWHERE if data is None else argument
+            entry = struct.pack("<IIII", command, vcpuid, pointer, 0) + (data or b"")
+            entries += entry.ljust(layout.BATCH_STRIDE, b"\0")
+        self.memory.write(layout.BATCH, bytes(entries))
+        self.hypercall(layout.BATCH_OP, len(calls), timeout=60.0)
+        done = self.memory.read(layout.BATCH, len(entries))
+        return [struct.unpack_from("<i", done, at + 12)[0] for at in range(0, len(done), layout.BATCH_STRIDE)]
 
     def watch_registers(self, on: bool = True) -> None:
         """Lets the boot vcpu watch its registers, or no more."""

@@ -24,6 +24,13 @@ STACK_TOP = 0x204000
 HYPERCALL_PAGE = 0x205000
 #: Page tables that dom0 writes for the stubs.
 TABLES = 0x210000
+#: A list of VCPUOPs for one request, each with its pointer's data behind it.
+BATCH = 0x300000
+BATCH_STRIDE = 0x90
+BATCH_MOST = 0x1000
+BATCH_HEAD = 0x10  # words: command, vcpuid, pointer, and the answer
+#: What dom0 writes into MB_OP for it; no hypercall has that number.
+BATCH_OP = 0x1000
 #: From here on each vcpu has two pages: the stub's code, and what it dumps.
 STUBS = 0x400000
 STUB_STRIDE = 0x2000

@@ -5,6 +5,7 @@
 
         .set XEN_MEMORY_OP, 12
         .set XENMEM_ADD_TO_PHYSMAP, 7
+        .set XEN_VCPU_OP, 24
         .set XEN_SCHED_OP, 29
         .set SCHEDOP_POLL, 3
         .set TIME, SHARED_INFO + 32     # vcpu 0's clock, see read_now
@@ -87,8 +88,10 @@ dead:   movl %eax, MAILBOX + MB_RESULT
         hlt
         jmp dead
 
-# Does the hypercall in the mailbox.
+# Does the hypercall in the mailbox, or the list of VCPUOPs in the batch.
 proxy:
+        cmpl $BATCH_OP, MAILBOX + MB_OP
+        je batch
         movl MAILBOX + MB_ARGS, %ebx
         movl MAILBOX + MB_ARGS + 4, %ecx
         movl MAILBOX + MB_ARGS + 8, %edx
@@ -98,11 +101,30 @@ proxy:
         shll $5, %eax
         addl $HYPERCALL_PAGE, %eax
         call *%eax
-        movl %eax, MAILBOX + MB_RESULT
+answer: movl %eax, MAILBOX + MB_RESULT
         incl MAILBOX + MB_EXECUTED
         movl MAILBOX + MB_ACCEPTED, %eax
         movl %eax, MAILBOX + MB_RESPONSE
         ret
+
+# As many entries as the first argument says; each gets its answer.
+batch:
+        movl MAILBOX + MB_ARGS, %ebp
+        movl $BATCH, %edi
+1:      pushl %ebp
+        pushl %edi
+        movl (%edi), %ebx
+        movl 4(%edi), %ecx
+        movl 8(%edi), %edx
+        call *(hypercall + XEN_VCPU_OP * 4)
+        popl %edi
+        popl %ebp
+        movl %eax, 12(%edi)
+        addl $BATCH_STRIDE, %edi
+        decl %ebp
+        jnz 1b
+        xorl %eax, %eax
+        jmp answer
 
 # edx:eax = Xen's system time in ns. TIME is struct vcpu_time_info: version +0,
 # tsc_timestamp +8, system_time +16, tsc_to_system_mul +24, tsc_shift +28.

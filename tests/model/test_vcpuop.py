@@ -212,6 +212,7 @@ def test_a_state_that_the_processor_cannot_enter_crashes_the_domain_when_it_come
     assert machine.domain.shutdown == Shutdown.crash
     assert machine.host.console.lines == [
         "(XEN) d1v1 vmentry failure (reason 0x80000021): Invalid guest state (0)",
+        "(XEN) domain_crash called from arch/x86/hvm/vmx/vmx.c:1",
         "(XEN) Domain 1 (vcpu#1) crashed on cpu#0:",
     ]
 

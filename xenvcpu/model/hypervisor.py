@@ -16,6 +16,9 @@ from xenvcpu.rules.release import Release
 
 CPUID_1_EAX = {"intel": 0x000306C3, "amd": 0x00800F12}
 CHANGESET = 0x7A9E1B2C3D4E
+_HOOKS = {"intel": "arch/x86/hvm/vmx/vmx.c", "amd": "arch/x86/hvm/svm/svm.c"}
+_LINE = 1
+"""For the line of a source file, which is another in every build."""
 
 
 class Hypervisor:
@@ -93,6 +96,7 @@ class Hypervisor:
         if domain.shutdown is None:
             for reason in reasons:
                 self.console.print(reason)
+            self.console.print(f"domain_crash called from {_HOOKS[self.vendor]}:{_LINE}")
             who = f"(vcpu#{vcpuid}) crashed" if vcpuid is not None else "reported crashed by domain 0"
             self.console.print(f"Domain {domain.domid} {who} on cpu#0:")
         domain.shut_down(Shutdown.crash)

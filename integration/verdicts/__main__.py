@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: MIT
+"""``python3 -m integration.verdicts record --release 4.17``: the verdicts of one release, taken anew in the lab.
+
+``judge`` is the part that runs in the dom0.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import List, Optional, Sequence
+
+from integration.evidence import host as here
+from integration.lab.releases import RELEASES
+from integration.verdicts import recipes, store
+from integration.verdicts.bases import BASES
+from integration.verdicts.judge import FEATURES, Court
+from xenvcpu.api import open_host
+
+_RESULTS = Path("/lab/results")
+_FILE = "verdicts.json"
+_LIMIT = 3600
+
+
+def judge(release: str, most: Optional[int], target: Path) -> None:
+    """Has the running Xen judge the recipes of a release, and writes down what it said."""
+    started = time.monotonic()
+    given = recipes.of_release(release)
+    if most is not None:
+        given = random.Random(0).sample(given, most)
+    with open_host("dom0") as host, closing(Court(Path(os.environ[here.TINY_VARIABLE]), host.dom0)) as court:
+        verdicts = list(court.judge(given, lambda line: print(line, flush=True)))
+        recording = store.Recording(str(host.dom0.release), FEATURES, BASES, verdicts)
+    target.write_bytes(store.dump(recording))
+    print(f"{len(verdicts)} verdicts in {time.monotonic() - started:.0f} s")
+
+
+def record(release: str, wheel: Optional[Path], most: Optional[int]) -> int:
+    """Boots the release in the lab, and keeps the verdicts that its Xen gives."""
+    with tempfile.TemporaryDirectory(prefix="xenvcpu-verdicts-") as folder:
+        command = [sys.executable, "-m", "integration.lab", "exec", "--release", release, "--results", folder]
+        command += ["--limit", str(_LIMIT)]
+        command += ["--wheel", str(wheel)] if wheel else []
+        command += ["--", "python3", "-m", "integration.verdicts", "judge", "--release", release]
+        command += ["--most", str(most)] if most else []
+        status = subprocess.run(command, check=False).returncode
+        if status == 0:
+            path = store.FOLDER / f"{release}.json.xz"
+            store.write(path, (Path(folder) / _FILE).read_bytes())
+            print(f"{path}: {path.stat().st_size} bytes")
+        return status
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """Runs the command line and returns its exit status."""
+    parser = argparse.ArgumentParser(prog="python3 -m integration.verdicts", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    parts: List[argparse.ArgumentParser] = [
+        commands.add_parser("record", help="take the verdicts of a release anew"),
+        commands.add_parser("judge", help="the part of it that runs in a dom0"),
+    ]
+    for part in parts:
+        part.add_argument("--release", required=True, choices=list(RELEASES))
+        part.add_argument("--most", type=int, help="no more than so many recipes")
+    parts[0].add_argument("--wheel", type=Path, help="install this wheel, not a new one")
+    parts[1].add_argument("--results", type=Path, default=_RESULTS)
+    options = parser.parse_args(argv)
+    if options.command == "record":
+        return record(options.release, options.wheel, options.most)
+    judge(options.release, options.most, options.results / _FILE)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: MIT
+"""The real Xen as judge: gives it recipes, through both interfaces, and notes what it says.
+
+Runs in a dom0. VCPUOP_initialise is done by a tiny guest, a list at a time; the rest goes through
+the package's own port.
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+import struct
+from collections import deque
+from pathlib import Path
+from typing import Callable, Deque, Dict, Iterable, Iterator, List, Mapping, Sequence, Tuple
+
+from integration.evidence.tiny import TinyGuest
+from integration.verdicts import recipe as names
+from integration.verdicts.bases import BASES
+from integration.verdicts.recipe import Recipe
+from integration.verdicts.store import Verdict
+from xenvcpu.abi import save_stream, vcpu_hvm_context
+from xenvcpu.abi.save_stream import Record, Typecode
+from xenvcpu.errors import HypercallError
+from xenvcpu.ports.dom0 import Dom0Port
+
+Say = Callable[[str], None]
+_INITIALISE, _REGISTER_VCPU_INFO = 0, 10
+_SEPARATOR_VCPU = 31
+_FRESH = range(1, _SEPARATOR_VCPU)
+_INFO_PAGE = 0x600
+_SEPARATOR = 0xBAD0 << 48
+_SAYS_SEPARATOR = re.compile(r"d\d+v0 RIP contains a non-canonical address \(0xbad0([0-9a-f]{12})\)")
+_PREFIX = "(XEN) "
+_CRASH = 3
+_STEP = 500
+FEATURES: Mapping[str, Mapping[str, object]] = {
+    names.PLAIN: {"cr4_valid": 0x7FC, "efer_valid": 0xD01, "maxphysaddr": 40, "vendor": "amd"},
+    names.POOR: {"cr4_valid": 0x7FC, "efer_valid": 0, "maxphysaddr": 40, "vendor": "amd"},
+}
+"""What the emulated processor and the CPU policy leave the domains."""
+OPTIONS: Mapping[str, Mapping[str, str]] = {names.PLAIN: {}, names.POOR: {"cpuid": names.POOR_CPUID}}
+
+
+class JudgeError(Exception):
+    """What Xen said cannot be matched with what it was asked."""
+
+
+def named_alike(line: str, domid: int) -> str:
+    """A console line with the domain called 1, and no "(XEN)"."""
+    bare = line[len(_PREFIX) :] if line.startswith(_PREFIX) else line
+    return re.sub(rf"\b(d|HVM|[Dd]omain ){domid}(?=\D)", r"\g<1>1", bare)
+
+
+class Court:
+    """Holds the domains that contexts are tried in; close it.
+
+    Args:
+        image: Directory of the assembled tiny guest.
+        port: An open port of dom0.
+    """
+
+    def __init__(self, image: Path, port: Dom0Port) -> None:
+        self._image = image
+        self._port = port
+        self._guests: Dict[Tuple[str, str], TinyGuest] = {}
+
+    def close(self) -> None:
+        """Destroys the domains."""
+        while self._guests:
+            self._guests.popitem()[1].destroy()
+
+    def _guest(self, interface: str, domain: str) -> TinyGuest:
+        key = interface, domain
+        if key not in self._guests:
+            vcpus = names.VCPUS if interface == names.VCPUOP else 2
+            guest = self._guests[key] = TinyGuest(self._image, vcpus, 64, **OPTIONS[domain])
+            if interface == names.VCPUOP:
+                where = struct.pack("<QII", _INFO_PAGE, 0, 0)
+                self._expect(guest.vcpu_op(_REGISTER_VCPU_INFO, names.REGISTERED_VCPUID, where))
+            else:
+                self._port.pause(guest.domid)
+        return self._guests[key]
+
+    @staticmethod
+    def _expect(result: int) -> None:
+        if result:
+            raise JudgeError(f"VCPUOP_register_vcpu_info: {result}")
+
+    def _lines(self, domid: int) -> List[str]:
+        return [named_alike(line, domid) for line in self._port.console().splitlines() if line]
+
+    def judge(self, recipes: Sequence[Recipe], say: Say) -> Iterator[Verdict]:
+        """Gives Xen every recipe; the verdicts come in another order."""
+        by_place: Dict[Tuple[str, str], List[Recipe]] = {}
+        for recipe in recipes:
+            by_place.setdefault((recipe.kind, recipe.domain), []).append(recipe)
+        for (kind, domain), given in by_place.items():
+            judged = self._contexts(domain, given) if kind == names.VCPUOP else self._records(domain, given)
+            for count, verdict in enumerate(judged, 1):
+                if not count % _STEP:
+                    say(f"{kind}, {domain}: {count} of {len(given)}")
+                yield verdict
+
+    def _contexts(self, domain: str, recipes: Iterable[Recipe]) -> Iterator[Verdict]:
+        left = deque(recipes)
+        while left:
+            yield from self._batch(self._guest(names.VCPUOP, domain), _one_for_each_vcpu(left))
+
+    def _batch(self, guest: TinyGuest, batch: Sequence[Tuple[int, Recipe]]) -> Iterator[Verdict]:
+        """As many contexts as there are vcpus; a call that always prints its number follows each."""
+        calls = []
+        for number, (vcpuid, recipe) in enumerate(batch):
+            calls.append((_INITIALISE, vcpuid, _bytes(recipe)))
+            calls.append((_INITIALISE, _SEPARATOR_VCPU, _separator(number)))
+        self._port.console()
+        answers = guest.vcpu_ops(calls)
+        printed = list(_divided(self._lines(guest.domid)))
+        if len(printed) != len(batch):
+            raise JudgeError(f"{len(batch)} contexts, but {len(printed)} were told apart")
+        for (vcpuid, recipe), answer, lines in zip(batch, answers[::2], printed):
+            if answer == 0:
+                self._port.reset_vcpu(guest.domid, vcpuid)
+            yield Verdict(recipe, -answer, tuple(lines))
+
+    def _records(self, domain: str, recipes: Iterable[Recipe]) -> Iterator[Verdict]:
+        self._port.console()
+        for recipe in recipes:
+            guest = self._guest(names.RECORD, domain)
+            vcpuid = names.MISSING_VCPUID if recipe.target == names.MISSING else 1
+            record = Record(Typecode.CPU, vcpuid, recipe.image(BASES).pack())
+            number = self._load(guest.domid, record)
+            lines = self._lines(guest.domid)
+            is_crashed = bool(number) and self._port.domain(guest.domid).shutdown_reason == _CRASH
+            if is_crashed:
+                self._guests.pop((names.RECORD, domain)).destroy()
+            yield Verdict(recipe, number, tuple(lines), "crash" if is_crashed else "")
+
+    def _load(self, domid: int, record: Record) -> int:
+        try:
+            self._port.load_context(domid, save_stream.join((save_stream.header(), record, save_stream.END)))
+        except HypercallError as error:
+            return error.errno or errno.EIO
+        return 0
+
+
+def _bytes(recipe: Recipe) -> bytes | None:
+    return None if recipe.base == names.NOWHERE else recipe.image(BASES).pack()
+
+
+def _separator(number: int) -> bytes:
+    return vcpu_hvm_context.LAYOUT_64B.image({"mode": 1, "rip": _SEPARATOR | number}).pack()
+
+
+def _one_for_each_vcpu(left: Deque[Recipe]) -> List[Tuple[int, Recipe]]:
+    """Takes recipes until one has no vcpu any more."""
+    fresh = deque(_FRESH)
+    places = {
+        names.FAR: deque([names.FAR_VCPUID]), names.REGISTERED: deque([names.REGISTERED_VCPUID]), names.FRESH: fresh,
+    }
+    batch: List[Tuple[int, Recipe]] = []
+    while left and len(batch) < len(_FRESH):
+        target = left[0].target
+        if target in places and not places[target]:
+            break
+        vcpuid = names.MISSING_VCPUID if target == names.MISSING else 0
+        batch.append((places[target].popleft() if target in places else vcpuid, left.popleft()))
+    return batch
+
+
+def _divided(lines: Iterable[str]) -> Iterator[List[str]]:
+    """The lines before each separator."""
+    found: List[str] = []
+    expected = 0
+    for line in lines:
+        match = _SAYS_SEPARATOR.fullmatch(line)
+        if match is None:
+            found.append(line)
+            continue
+        if int(match[1], 16) != expected:
+            raise JudgeError(f"lines are missing before context {expected}")
+        yield found
+        found, expected = [], expected + 1

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: MIT
+"""The files of verdicts: one for each release, JSON in xz."""
+
+from __future__ import annotations
+
+import json
+import lzma
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, NamedTuple, Tuple
+
+from integration.verdicts.recipe import Claim, Recipe
+
+FOLDER = Path(__file__).resolve().parents[2] / "tests/data/verdicts"
+FORMAT = 1
+
+
+class Verdict(NamedTuple):
+    """What Xen said to a recipe.
+
+    Attributes:
+        recipe: The recipe.
+        errno: Zero, or what it answered with.
+        lines: What it printed, without "(XEN)", the domain called 1.
+        outcome: ``crash`` if the domain was crashed; of a vcpu that was let run, see ``judge.run``.
+    """
+
+    recipe: Recipe
+    errno: int
+    lines: Tuple[str, ...] = ()
+    outcome: str = ""
+
+
+class Recording(NamedTuple):
+    """All verdicts of one release.
+
+    Attributes:
+        xen: The release as Xen tells it.
+        features: What each domain may do, by the fields of ``Features``.
+        bases: The sound contexts, by interface and name.
+        verdicts: The verdicts.
+    """
+
+    xen: str
+    features: Mapping[str, Mapping[str, Any]]
+    bases: Mapping[str, Mapping[str, int]]
+    verdicts: List[Verdict]
+
+
+def _row(verdict: Verdict) -> List[Any]:
+    kind, domain, target, base, changes, claim = verdict.recipe
+    return [kind, domain, target, base, changes, claim, verdict.errno, verdict.lines, verdict.outcome]
+
+
+def _verdict(row: List[Any]) -> Verdict:
+    kind, domain, target, base, changes, claim, number, lines, outcome = row
+    recipe = Recipe(kind, domain, target, base, changes, Claim(*claim) if claim else None)
+    return Verdict(recipe, number, tuple(lines), outcome)
+
+
+def dump(recording: Recording) -> bytes:
+    """The recording as text."""
+    head: Dict[str, Any] = {"format": FORMAT, "xen": recording.xen, "features": recording.features}
+    head["bases"] = recording.bases
+    rows = ",\n".join(json.dumps(_row(verdict), separators=(",", ":")) for verdict in recording.verdicts)
+    return f'{json.dumps(head)[:-1]}, "verdicts": [\n{rows}\n]}}\n'.encode()
+
+
+def parse(text: bytes) -> Recording:
+    """What ``dump`` wrote."""
+    given = json.loads(text)
+    assert given["format"] == FORMAT
+    return Recording(given["xen"], given["features"], given["bases"], [_verdict(row) for row in given["verdicts"]])
+
+
+def write(path: Path, text: bytes) -> None:
+    """Keep a recording."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(lzma.compress(text, preset=9 | lzma.PRESET_EXTREME))
+
+
+def read(path: Path) -> Recording:
+    """Read a recording that is kept."""
+    return parse(lzma.decompress(path.read_bytes()))
+
+
+def files() -> List[Path]:
+    """The recordings that are kept, oldest release first."""
+    return sorted(FOLDER.glob("*.json.xz"))

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: MIT
+"""The recipes probe every rule and every lint from both sides, and the checker sees each side for what it is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Dict, List, Set
+
+import pytest
+
+from integration.verdicts import lints, probes, recipe as names
+from integration.verdicts.bases import BASES
+from integration.verdicts.judge import FEATURES
+from integration.verdicts.recipe import BROKEN, KEPT, RECORD, VCPUOP, Recipe
+from integration.verdicts.recipes import EACH, of_release
+from verdicts import replaying, rows
+from xenvcpu.rules.features import Features
+from xenvcpu.rules.release import Release
+
+PROBES: List[Recipe] = [
+    *probes.of_contexts(), *probes.of_records(), *lints.of_interface(VCPUOP), *lints.of_interface(RECORD),
+]
+
+
+@pytest.mark.parametrize("key", rows.ROWS, ids=" ".join)
+def test_every_row_of_the_rules_is_probed_from_both_sides(key: rows.Key) -> None:
+    sides: Set[str] = set()
+    for recipe in PROBES:
+        if recipe.claim is not None and recipe.claim[:2] == key[1:]:
+            table, _ = rows.of_claim(recipe.interface, recipe.claim)
+            sides |= {recipe.claim.side} if table == key[0] else set()
+    assert sides == {BROKEN, KEPT}
+
+
+@pytest.mark.parametrize("release", ["4.14", "4.17", "4.20"])
+def test_the_checker_finds_what_a_probe_breaks_and_not_what_it_keeps(release: str) -> None:
+    wrong = []
+    for recipe in PROBES:
+        assert recipe.claim is not None
+        given = Features(**FEATURES[recipe.domain])  # type: ignore[arg-type]
+        features = replace(given, registered_vcpu_info=recipe.target != names.FAR)
+        vcpuid = replaying.VCPUIDS[recipe.target]
+        found = rows.is_found(recipe, recipe.image(BASES), Release.parse(release), features, vcpuid)
+        if found is not (recipe.claim.side == BROKEN):
+            wrong.append(recipe)
+    assert wrong == []
+
+
+def test_each_release_has_as_many_recipes_as_promised_and_the_same_every_time() -> None:
+    for release in ("4.14", "4.20"):
+        made = of_release(release)
+        asked: Dict[str, int] = {kind: sum(recipe.kind == kind for recipe in made) for kind in (VCPUOP, RECORD)}
+        assert min(asked.values()) >= EACH
+        assert made == of_release(release)
+    assert of_release("4.14") != of_release("4.20")

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: MIT
+"""Every verdict of a real Xen that is kept, given again by the rules and by the model."""
+
+from __future__ import annotations
+
+from typing import List, Tuple
+
+import pytest
+
+from integration.verdicts import recipe as names
+from integration.verdicts.store import Verdict
+from verdicts import replaying
+from verdicts.replaying import Answer, Model
+
+RELEASES = sorted(replaying.recordings())
+INTERFACES = (names.VCPUOP, names.RECORD)
+EACH = 5000
+Disagreement = Tuple[Verdict, Answer]
+
+
+def disagreements(release: str, interface: str) -> List[Disagreement]:
+    """Where the model answers something else, or prints something else."""
+    recording = replaying.recordings()[release]
+    model = Model(recording)
+    asked = [verdict for verdict in recording.verdicts if verdict.recipe.kind == interface]
+    assert len(asked) >= EACH
+    answers = ((verdict, model.answer(verdict.recipe)) for verdict in asked)
+    return [(verdict, answer) for verdict, answer in answers if answer != replaying.of_xen(verdict)]
+
+
+@pytest.mark.parametrize("interface", INTERFACES)
+@pytest.mark.parametrize("release", RELEASES)
+def test_the_model_answers_and_prints_what_xen_did(release: str, interface: str) -> None:
+    assert disagreements(release, interface) == []
+
+
+@pytest.mark.parametrize("interface", INTERFACES)
+@pytest.mark.parametrize("release", RELEASES)
+def test_the_rules_alone_say_what_xen_said_to_a_context(release: str, interface: str) -> None:
+    recording = replaying.recordings()[release]
+    model = Model(recording)
+    wrong = []
+    for verdict in recording.verdicts:
+        recipe = verdict.recipe
+        is_asked = recipe.kind == interface and recipe.base != names.NOWHERE
+        if is_asked and recipe.target not in (names.MISSING, names.INITIALISED):
+            findings = model.refusals(recipe)
+            if replaying.differ(verdict, findings):
+                wrong.append((verdict, findings))
+    assert wrong == []
+
+
+def test_xen_both_takes_and_refuses_plenty_in_every_release() -> None:
+    for recording in replaying.recordings().values():
+        for interface in INTERFACES:
+            asked = [verdict for verdict in recording.verdicts if verdict.recipe.kind == interface]
+            taken = sum(verdict.errno == 0 for verdict in asked)
+            assert EACH // 4 < taken < len(asked) - EACH // 4
