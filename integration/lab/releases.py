@@ -40,6 +40,13 @@ _USERLAND: Tuple[str, ...] = (
     "xenstore-utils",
 )
 
+_LIBVIRT: Tuple[str, ...] = (
+    "libvirt-clients",
+    "libvirt-daemon",
+    "libvirt-daemon-driver-xen",
+    "python3-libvirt",
+)
+
 
 @dataclass(frozen=True)
 class Release:
@@ -50,12 +57,14 @@ class Release:
         suite: Debian suite of hypervisor, tools and userland.
         xen: The two-part version in package names and in the libxenctrl SONAME.
         python: Version of the suite's python3.
+        has_libvirt: Whether libvirt and its driver for Xen are in the dom0 image.
     """
 
     name: str
     suite: str
     xen: str
     python: str
+    has_libvirt: bool = False
 
     @property
     def hypervisor(self) -> str:
@@ -65,7 +74,8 @@ class Release:
     @property
     def packages(self) -> Tuple[str, ...]:
         """Packages of the dom0 image; their dependencies come along."""
-        return (*_USERLAND, f"xen-utils-{self.xen}", self.hypervisor)
+        more = _LIBVIRT if self.has_libvirt else ()
+        return (*_USERLAND, *more, f"xen-utils-{self.xen}", self.hypervisor)
 
     @property
     def soname(self) -> str:
@@ -77,7 +87,7 @@ RELEASES: Dict[str, Release] = {
     release.name: release
     for release in (
         Release("4.14", "bullseye", "4.14", "3.9"),
-        Release("4.17", "bookworm", "4.17", "3.11"),
+        Release("4.17", "bookworm", "4.17", "3.11", has_libvirt=True),
         Release("4.20", "trixie", "4.20", "3.13"),
         Release("4.20.5", "sid", "4.20", "3.14"),
     )

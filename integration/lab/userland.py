@@ -18,11 +18,30 @@ _FILES: Dict[str, str] = {
     "etc/group": "root:x:0:\ntty:x:5:\nnogroup:x:65534:\n",
     "etc/hosts": "127.0.0.1 localhost\n",
     "etc/xen/xl.conf": 'autoballoon="off"\nrun_hotplug_scripts=0\n',
+    "etc/libvirt/libxl.conf": "autoballoon = 0\n",
+    "etc/libvirt/libvirtd.conf": 'unix_sock_group = "root"\nauth_unix_rw = "none"\nauth_unix_ro = "none"\n',
 }
-_LINKS: Dict[str, str] = {"usr/bin/awk": "mawk"}
-_DIRECTORIES = ("dev", "proc", "sys", "run", "tmp", "root", "var/log/xen", "var/lib/xen")
+_LINKS: Dict[str, str] = {"usr/bin/awk": "mawk", "var/run": "/run"}
+_DIRECTORIES = ("dev", "proc", "sys", "run", "tmp", "root", "var/log/libvirt", "var/log/xen", "var/lib/xen")
 
 _LIBRARIES = "usr/lib/x86_64-linux-gnu"
+
+#: Not in the dom0: the hypervisor, and of libvirt all but its driver for Xen.
+_NOT_IN_DOM0 = (
+    "boot",
+    f"{_LIBRARIES}/libvirt/connection-driver/libvirt_driver_[!l]*",
+    f"{_LIBRARIES}/libvirt/[ls]*",
+    "usr/lib/libvirt",
+    "usr/lib/python3/dist-packages/libvirt*_lxc*",
+    "usr/lib/python3/dist-packages/libvirt*_qemu*",
+    "usr/share/augeas",
+    "usr/share/libvirt/schemas",
+    "usr/share/libvirt/*.png",
+    "usr/share/libvirt/cpu_map/[ap]*",
+)
+#: The oldest processor model of libvirt, which every other one builds on.
+_OLDEST_MODEL = "usr/share/libvirt/cpu_map/x86_486.xml"
+_NOT_EMULATED = "    <feature name='vme'/>\n"
 
 #: Libraries that a Linux guest's Python opens by name, besides those that programs need.
 _GUEST_LIBRARIES = (
@@ -40,7 +59,11 @@ _GUEST_CODECS = "big5 cp euc gb hp iso johab koi8 kz1 mac palmos ptcp shift tis"
 #: A guest's start is mostly the unpacking of its image.
 _NOT_IN_GUEST = (
     "boot",
+    "etc/libvirt",
     "etc/xen",
+    f"{_LIBRARIES}/libvirt",
+    "usr/lib/libvirt",
+    "usr/lib/python3/dist-packages",
     "usr/lib/xen-*",
     "usr/lib/init",
     "usr/lib/locale/C.*/LC_COLLATE",
@@ -50,8 +73,12 @@ _NOT_IN_GUEST = (
     "usr/bin/lsblk",
     "usr/bin/tar",
     "usr/bin/udevadm",
+    "usr/bin/virsh",
+    "usr/bin/virt-*",
     "usr/bin/xen[ac-r]*",
     "usr/sbin/[!dilmr]*",
+    "usr/sbin/dm*",
+    "usr/sbin/libvirtd",
     "usr/sbin/ldconfig",
     "usr/lib/python3*/asyncio",
     "usr/lib/python3*/distutils",
@@ -97,8 +124,14 @@ def _finish(root: ForeignRoot) -> None:
         (root.path / name).parent.mkdir(parents=True, exist_ok=True)
         (root.path / name).write_text(text)
     for name, target in _LINKS.items():
-        if not (root.path / name).is_symlink():
-            (root.path / name).symlink_to(target)
+        link = root.path / name
+        if link.is_dir() and not link.is_symlink():
+            link.rmdir()
+        if not link.is_symlink():
+            link.symlink_to(target)
+    model = root.path / _OLDEST_MODEL
+    if model.exists():  # QEMU emulates no VME, and libvirt's driver fits a model to the processor or ends
+        model.write_text(model.read_text().replace(_NOT_EMULATED, ""))
     for library in (root.path / "usr/lib").glob("python3*"):
         root.compile_python(library, root.path)
 
@@ -123,7 +156,7 @@ def pack_userland(root: ForeignRoot, directory: Path, release: Release) -> Tuple
     made = tuple(directory / name for name in ("xen.elf", "dom0.cpio", "guest.cpio"))
     made[0].write_bytes(gzip.decompress(compressed.read_bytes()))
     with Archive(made[1]) as archive:
-        archive.tree(root.path, skip=("boot",))
+        archive.tree(root.path, skip=_NOT_IN_DOM0)
     with Archive(made[2]) as archive:
         archive.tree(root.path, skip=_not_in_guest(root.path))
     return made
