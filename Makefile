@@ -48,7 +48,7 @@ test: $(VENV)/installed
 	$(BIN)/python tests/everything.py
 
 unit: $(VENV)/installed
-	$(BIN)/pytest tests -q -rs --ignore=tests/promises --ignore=tests/verdicts
+	$(BIN)/pytest tests -q -rs $(addprefix --ignore=tests/,ansible_collection promises verdicts)
 
 promises: $(VENV)/installed
 	$(BIN)/pytest tests/promises -q -rs

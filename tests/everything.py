@@ -24,7 +24,7 @@ BIN = Path(sys.executable).parent
 OTHER_PYTHONS = ("3.9", "3.10", "3.11", "3.12", "3.13")
 HEADERS = "/usr/include/xenctrl.h"
 LIBVIRT = "/usr/include/libvirt/libvirt.h"
-NOT_UNIT = ("--ignore=tests/abi_headers", "--ignore=tests/promises", "--ignore=tests/verdicts")
+NOT_UNIT = tuple(f"--ignore=tests/{name}" for name in ("abi_headers", "ansible_collection", "promises", "verdicts"))
 CANNOT = 5
 """The exit code of `integration.lab` and `tests/fuzz` for "this host cannot"."""
 
@@ -140,6 +140,12 @@ def verdicts() -> Result:
     return suite("verdicts", "tests/verdicts")
 
 
+def ansible() -> Result:
+    """The Ansible collection, run by ansible-core: 500 hosts among it, and what ansible-test has to say."""
+    run([BIN / "pip", "install", "-q", f"{wheel()}[ansible]"])
+    return suite("ansible", "tests/ansible_collection")
+
+
 def abi() -> Result:
     """The C declarations and the codecs, against the Xen headers of this machine."""
     if not Path(HEADERS).exists():
@@ -181,6 +187,7 @@ STAGES: Dict[str, Callable[[], Result]] = {
     "unit": unit,
     "promises": promises,
     "verdicts": verdicts,
+    "ansible": ansible,
     "abi": abi,
     "bare": bare,
     "pythons": pythons,

@@ -18,6 +18,7 @@ from xenvcpu.rules.features import Features
 from xenvcpu.rules.release import Release
 from xenvcpu.rules.verdict import Level, Verdict
 from xenvcpu.savedstate import with_tsc
+from xenvcpu.vcpustate import mode_name
 
 Wanted = Union[VcpuContext, Image]
 """What a vcpu shall start with: a context, or an image of a C struct (a CPU record is taken literally)."""
@@ -113,3 +114,9 @@ def as_record(wanted: Wanted, release: Release) -> Tuple[Image, Tuple[Tuple[int,
     if wanted.layout is cpu_record.LAYOUT:
         return wanted, ()
     return encoding.to_cpu_record(encoding.as_context(wanted), release), ()
+
+
+def in_words(wanted: Wanted, release: Release) -> str:
+    """Where a vcpu starts: `flat32 at 0x1000`. Raises as `as_record`."""
+    record, _ = as_record(wanted, release)
+    return f"{mode_name(record)} at {record['rip']:#x}"

@@ -7,27 +7,17 @@ from collections.abc import Iterator, Mapping
 
 import click
 
-from xenvcpu.abi.layout import Image
 from xenvcpu.cli import contexts, vcpus
 from xenvcpu.cli.examples import examples
 from xenvcpu.cli.options import (
     Session, change_options, complete_file, feature_options, global_options, pass_session, setting_option,
 )
 from xenvcpu.cli.output import print_json, say
-from xenvcpu.context.vcpu_context import VcpuContext
 from xenvcpu.execute import StartReport
 from xenvcpu.guestdomain import GuestPlan
-from xenvcpu.newvcpu import as_record
+from xenvcpu.newvcpu import in_words
 from xenvcpu.plaintext import plain
 from xenvcpu.plan import Plan
-from xenvcpu.rules.release import Release
-from xenvcpu.vcpustate import mode_name
-
-
-def _at(wanted: VcpuContext | Image, release: Release) -> str:
-    """Where a vcpu starts, in words: `flat32 at 0x1000`."""
-    record, _ = as_record(wanted, release)
-    return f"{mode_name(record)} at {record['rip']:#x}"
 
 
 def _plan_lines(plan: Plan | GuestPlan) -> Iterator[str]:
@@ -108,5 +98,5 @@ def command(
     if session.json:
         print_json({"name": found.name, **report.as_dict()})
     else:
-        starts = {vcpuid: _at(template.render(vcpuid), found.release) for vcpuid in report.vcpuids}
+        starts = {vcpuid: in_words(template.render(vcpuid), found.release) for vcpuid in report.vcpuids}
         _say_report(session, name, report, starts)
