@@ -42,6 +42,9 @@ def _parser() -> argparse.ArgumentParser:
     for command in (run, execute, shell):
         command.add_argument("--release", default=DEFAULT_RELEASE, choices=list(RELEASES))
         command.add_argument("--wheel", type=Path, help="install this wheel, not a new one")
+        command.add_argument(
+            "--deb", type=Path, action="append", default=[], help="a Debian package, for the suite that installs them"
+        )
     for command in (run, execute):
         command.add_argument("--results", type=Path, help="directory for result files")
         command.add_argument("--keep", action="store_true", help="keep image and logs")
@@ -68,7 +71,7 @@ def _machine(cache: Cache, options: argparse.Namespace, job: Job, scratch: Path)
     builder = ImageBuilder(cache, say)
     wheel: Optional[Path] = options.wheel.resolve() if options.wheel else builder.wheel()
     parts = builder.parts(find_release(options.release), wheel)
-    machine = compose(parts, job, scratch)
+    machine = compose(parts, job, scratch, options.deb)
     say(f"image of Xen {options.release} ready after {time.monotonic() - started:.1f} s; booting")
     return machine
 

@@ -6,11 +6,12 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Callable, List, Optional
+from typing import Callable, List, Optional, Sequence
 
 from integration.lab import (
     aptsources,
     cpio,
+    dpkgdatabase,
     elf,
     foreignroot,
     job as jobs,
@@ -80,7 +81,7 @@ class ImageBuilder:
             root.path.rename(directory / "root")
 
         inputs = [repr(release), *aptsources.lines_for(release.suite)]
-        inputs += [*release.packages, *_sources(userland, packages, elf)]
+        inputs += [*release.packages, *_sources(userland, packages, dpkgdatabase, elf)]
         return self._cache.get(f"userland-{release.name}", inputs, build)
 
     def _kernel(self, user: Path) -> Path:
@@ -112,13 +113,14 @@ class ImageBuilder:
         return self._cache.get(f"python-{release.name}", inputs + _sources(wheels), build)
 
 
-def compose(parts: Parts, job: jobs.Job, scratch: Path) -> Machine:
+def compose(parts: Parts, job: jobs.Job, scratch: Path, debs: Sequence[Path] = ()) -> Machine:
     """Puts the parts and a job together.
 
     Args:
         parts: The cached parts.
         job: What the dom0 is to do.
         scratch: Where the image goes.
+        debs: The project's Debian packages, not installed.
 
     Returns:
         The machine that does the job once booted.
@@ -129,7 +131,7 @@ def compose(parts: Parts, job: jobs.Job, scratch: Path) -> Machine:
     pieces = [parts.userland / "dom0.cpio", modules, python]
     vmlinux = parts.kernel / "vmlinux"
     pieces.append(jobs.pack_linux_guest(vmlinux, guest, PROJECT, scratch))
-    pieces.append(jobs.pack(job, PROJECT, scratch))
+    pieces.append(jobs.pack(job, PROJECT, scratch, debs))
     initrd = scratch / "initrd.img"
     with initrd.open("wb") as image:
         for piece in pieces:

@@ -4,7 +4,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, Tuple
+from typing import Dict, Sequence, Tuple
 
 from integration.guest import build as guest_build
 from integration.lab.cpio import Archive
@@ -14,6 +14,7 @@ PROJECT_PATHS = ("integration", "tests/data")
 PROJECT = "lab/project"
 TINY_GUEST = "lab/guest/tiny"
 LINUX_GUEST = "lab/guest/linux"
+DEBS = "lab/deb"
 RESULTS = "/lab/results"
 
 _SKIP = ("*/__pycache__", "*/.*", "*.pyc")
@@ -60,8 +61,8 @@ def _names_tests(arguments: Tuple[str, ...]) -> bool:
     return any(a.split("::")[0].rstrip("/").startswith("integration") for a in arguments)
 
 
-def pack(job: Job, project: Path, scratch: Path) -> Path:
-    """Makes the archive of a job: suites, tiny guest, description, first process."""
+def pack(job: Job, project: Path, scratch: Path, debs: Sequence[Path]) -> Path:
+    """Makes the archive of a job: suites, tiny guest, Debian packages, description, first process."""
     tiny = scratch / "tiny"
     guest_build.assemble(tiny)
     target = scratch / "job.cpio"
@@ -73,6 +74,9 @@ def pack(job: Job, project: Path, scratch: Path) -> Path:
             if (project / name).is_dir():
                 archive.directory(f"{PROJECT}/{name}")
                 archive.tree(project / name, f"{PROJECT}/{name}", _SKIP)
+        archive.directory(DEBS)
+        for deb in debs:
+            archive.file(f"{DEBS}/{deb.name}", deb.read_bytes())
         for name, data in job.files().items():
             archive.file(name, data)
         init = project / "integration/lab/dom0/init"

@@ -8,7 +8,7 @@ import os
 import re
 import subprocess
 from pathlib import Path
-from typing import List, Sequence
+from typing import Dict, List, Sequence
 
 from integration.lab import aptsources
 from integration.lab.commands import run
@@ -34,6 +34,7 @@ _EXCLUDED = (
     "*/lib/udev/*",
     "*/lib/systemd/*",
     "*/lib/debug/*",
+    "*/pygments/lexers/[a-z]*",
     "*/xen-shim",
     "*/__pycache__/*",
     "./boot/*.efi",
@@ -104,19 +105,22 @@ class PackageSource:
         return next((self._work / "cache/archives").glob(f"{name[1]}_*.deb"))
 
 
-def unpack(debs: Sequence[Path], root: Path) -> None:
-    """Unpacks packages into ``root`` as if it were a merged-/usr system."""
+def unpack(debs: Sequence[Path], root: Path) -> Dict[Path, List[str]]:
+    """Unpacks packages into ``root`` as if it were a merged-/usr system.
+
+    Returns:
+        The members of each package's archive that were wanted.
+    """
     for name in ("bin", "sbin", "lib", "lib64"):
         (root / "usr" / name).mkdir(parents=True, exist_ok=True)
         if not (root / name).is_symlink():
             (root / name).symlink_to(f"usr/{name}")
-    for deb in debs:
-        _unpack_one(deb, root)
+    return {deb: _unpack_one(deb, root) for deb in debs}
 
 
-def _unpack_one(deb: Path, root: Path) -> None:
+def _unpack_one(deb: Path, root: Path) -> List[str]:
     reader = ["dpkg-deb", "--fsys-tarfile", str(deb)]
-    writer = ["tar", "-x", "--keep-directory-symlink", "--no-same-owner"]
+    writer = ["tar", "-xv", "--quoting-style=literal", "--keep-directory-symlink", "--no-same-owner"]
     writer += [f"--exclude={pattern}" for pattern in _EXCLUDED] + ["-C", str(root)]
     with subprocess.Popen(reader, stdout=subprocess.PIPE) as source:
         try:
@@ -133,3 +137,4 @@ def _unpack_one(deb: Path, root: Path) -> None:
             raise CommandError(writer, "took too long", deb.name) from None
     if done.returncode or source.returncode:
         raise CommandError(writer, "failed", done.stdout.decode(errors="replace"))
+    return done.stdout.decode(errors="replace").splitlines()

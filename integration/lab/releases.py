@@ -47,6 +47,9 @@ _LIBVIRT: Tuple[str, ...] = (
     "python3-libvirt",
 )
 
+#: What debian/control names, for the suite that installs the Debian packages.
+_DEPENDENCIES: Tuple[str, ...] = ("diffutils", "dpkg", "python3-cffi-backend", "python3-click", "python3-rich")
+
 
 @dataclass(frozen=True)
 class Release:
@@ -75,7 +78,7 @@ class Release:
     def packages(self) -> Tuple[str, ...]:
         """Packages of the dom0 image; their dependencies come along."""
         more = _LIBVIRT if self.has_libvirt else ()
-        return (*_USERLAND, *more, f"xen-utils-{self.xen}", self.hypervisor)
+        return (*_USERLAND, *_DEPENDENCIES, *more, f"xen-utils-{self.xen}", self.hypervisor)
 
     @property
     def soname(self) -> str:

@@ -5,6 +5,7 @@ import gzip
 from pathlib import Path
 from typing import Dict, Set, Tuple
 
+from integration.lab import dpkgdatabase
 from integration.lab.commands import run
 from integration.lab.cpio import Archive, left_out
 from integration.lab.elf import closure
@@ -91,6 +92,7 @@ _NOT_IN_GUEST = (
     "usr/lib/python3*/unittest",
     "usr/lib/python3*/lib-dynload/_codecs_[!_]*",
     "usr/lib/python3*/lib-dynload/_test*",
+    "var/lib/dpkg",
     *(f"usr/lib/python3*/encodings/{name}*" for name in _GUEST_CODECS),
     *(f"usr/lib/python3*/encodings/__pycache__/{name}*" for name in _GUEST_CODECS),
 )
@@ -140,7 +142,7 @@ def unpack_userland(release: Release, scratch: Path) -> ForeignRoot:
     """Fetches a release's packages and unpacks them below ``scratch``."""
     source = PackageSource(release.suite, scratch / "apt")
     root = ForeignRoot(scratch / "root")
-    unpack(source.download(release.packages), root.path)
+    dpkgdatabase.write(root.path, unpack(source.download(release.packages), root.path))
     run(["rm", "-rf", str(scratch / "apt")], timeout=60)
     _finish(root)
     return root
