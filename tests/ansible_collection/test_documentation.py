@@ -63,10 +63,10 @@ def test_it_is_built_and_installed_and_its_documentation_read(tmp_path: Path) ->
     env = {"ANSIBLE_COLLECTIONS_PATH": str(tmp_path), "PYTHONPATH": ""}
     built = ansible("galaxy", "collection", "build", COLLECTION, folder=tmp_path, env=env, timeout=120)
     assert built.returncode == 0, built.stdout
-    archive = f"xenvcpu-xen-{xenvcpu.__version__}.tar.gz"
-    install = ("collection", "install", "--offline", "-p", tmp_path, archive)
-    installed = ansible("galaxy", *install, folder=tmp_path, env=env, timeout=120)
-    assert installed.returncode == 0, installed.stdout
+    for source in (COLLECTION, tmp_path / f"xenvcpu-xen-{xenvcpu.__version__}.tar.gz"):
+        install = ("collection", "install", "--offline", "--force", "-p", tmp_path, source)
+        installed = ansible("galaxy", *install, folder=tmp_path, env=env, timeout=120)
+        assert installed.returncode == 0, installed.stdout
     names = [f"xenvcpu.xen.{module}" for module in MODULES]
     read = ansible("doc", "--json", "-t", "module", *names, folder=tmp_path, env=env, timeout=120)
     found = json.loads(read.stdout)

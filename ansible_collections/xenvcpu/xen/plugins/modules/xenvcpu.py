@@ -208,7 +208,7 @@ def declared(params):
 
 def asked(params):
     """The vcpus that the options name, as xenvcpu writes them; None if they name none."""
-    return ",".join(params["vcpus"]) if params["vcpus"] else None
+    return None if params["vcpus"] is None else ",".join(params["vcpus"])
 
 
 def before(domain, change):
@@ -253,6 +253,8 @@ def main():
         ARGUMENTS, supports_check_mode=True, required_if=NEEDS_CONTEXT, mutually_exclusive=[("context", "src")],
     )
     target.require(module, IMPORT_ERROR)
+    if module.params["vcpus"] == []:
+        module.fail_json(msg="vcpus: an empty list names no vcpu; left out, it is all that are declared")
     with target.opened(module, waits=module.params["wait"]) as host:
         domain = host.domain(module.params["domain"])
         done, diff = change(module, domain)
