@@ -48,7 +48,7 @@ test: $(VENV)/installed
 	$(BIN)/python tests/everything.py
 
 unit: $(VENV)/installed
-	$(BIN)/pytest tests -q -rs $(addprefix --ignore=tests/,ansible_collection promises verdicts)
+	$(BIN)/pytest tests -q -rs $(addprefix --ignore=tests/,ansible_collection packages promises verdicts)
 
 promises: $(VENV)/installed
 	$(BIN)/pytest tests/promises -q -rs
@@ -58,7 +58,7 @@ lint types: $(VENV)/installed
 
 # K chooses tests as pytest's -k does, RELEASE the Xen.
 LAB := $(BIN)/python -m integration.lab
-LAB_OF = --wheel dist/xenvcpu-*.whl $(if $(RELEASE),--release $(RELEASE))
+LAB_OF = --wheel dist/xenvcpu-*.whl $(addprefix --deb ,$(wildcard dist/debian/*.deb)) $(if $(RELEASE),--release $(RELEASE))
 
 lab: $(VENV)/installed
 	$(LAB) setup

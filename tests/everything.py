@@ -24,9 +24,11 @@ BIN = Path(sys.executable).parent
 OTHER_PYTHONS = ("3.9", "3.10", "3.11", "3.12", "3.13")
 HEADERS = "/usr/include/xenctrl.h"
 LIBVIRT = "/usr/include/libvirt/libvirt.h"
-NOT_UNIT = tuple(f"--ignore=tests/{name}" for name in ("abi_headers", "ansible_collection", "promises", "verdicts"))
+NOT_UNIT = tuple(
+    f"--ignore=tests/{name}" for name in ("abi_headers", "ansible_collection", "packages", "promises", "verdicts")
+)
 CANNOT = 5
-"""The exit code of `integration.lab` and `tests/fuzz` for "this host cannot"."""
+"""The exit code of `integration.lab`, `tests/fuzz` and `packaging/deb.sh` for "this host cannot"."""
 
 
 @dataclass
@@ -80,6 +82,16 @@ def suite(stage: str, *arguments: object, python: Optional[Path] = None) -> Resu
 def wheel() -> Path:
     """The wheel that was built."""
     return next((ROOT / "dist").glob("xenvcpu-*-py3-none-any.whl"))
+
+
+def sdist() -> Path:
+    """The sdist that the wheel was built from."""
+    return next((ROOT / "dist").glob("xenvcpu-*.tar.gz"))
+
+
+def debs() -> List[Path]:
+    """The Debian packages, where they were built."""
+    return sorted((ROOT / "dist/debian").glob("*.deb"))
 
 
 def works(python: Optional[str]) -> bool:
@@ -162,12 +174,24 @@ def bare() -> Result:
         return tool("bare", venv / "bin/python", ROOT / "tests/bare.py")
 
 
+def packages() -> Result:
+    """The sdist, the wheel and the Debian packages, whose build needs are those that debian/control names."""
+    if os.geteuid() == 0 and shutil.which("apt-get"):
+        install("lintian")
+        run(["apt-get", "build-dep", "-y", "-qq", "--no-install-recommends", ROOT])
+    code = run(["sh", "packaging/deb.sh", sdist(), ROOT / "dist/debian"])
+    result = suite("packages", "tests/packages")
+    result.failed += code not in (0, CANNOT)
+    return result
+
+
 def lab() -> Result:
     """The suites on a real Xen in QEMU."""
     if run([sys.executable, "-m", "integration.lab", "setup"]) == CANNOT:
         return Result("lab", skipped=["integration/ on an emulated Xen host: see `python3 -m integration.lab doctor`"])
     with tempfile.TemporaryDirectory() as folder:
-        code = run([sys.executable, "-m", "integration.lab", "run", "--wheel", wheel(), "--results", folder])
+        given = ["--wheel", wheel(), *(f"--deb={deb}" for deb in debs())]
+        code = run([sys.executable, "-m", "integration.lab", "run", *given, "--results", folder])
         return junit("lab", Path(folder) / "junit.xml", code)
 
 
@@ -190,6 +214,7 @@ STAGES: Dict[str, Callable[[], Result]] = {
     "ansible": ansible,
     "abi": abi,
     "bare": bare,
+    "packages": packages,
     "pythons": pythons,
     "fuzz": fuzz,
     "lab": lab,

@@ -8,7 +8,7 @@ import os
 import re
 import subprocess
 from pathlib import Path
-from typing import Dict, List, Sequence
+from typing import Dict, List, Sequence, Set
 
 from integration.lab import aptsources
 from integration.lab.commands import run
@@ -47,9 +47,13 @@ class PackageSource:
     Args:
         suite: Debian suite.
         work: Scratch directory; the caller removes it.
+
+    Attributes:
+        name: The suite.
     """
 
     def __init__(self, suite: str, work: Path) -> None:
+        self.name = suite
         self._work = work
         for name in ("state/lists/partial", "cache/archives/partial", "etc", "debs"):
             (work / name).mkdir(parents=True, exist_ok=True)
@@ -89,6 +93,23 @@ class PackageSource:
         """
         self._apt("install", "--download-only", "-y", *packages)
         return sorted((self._work / "cache/archives").glob("*.deb"))
+
+    def would_install(self, *debs: Path, recommended: bool = False) -> Set[str]:
+        """Asks what would come with packages of our own, where nothing is installed yet.
+
+        Args:
+            debs: The ``.deb`` files.
+            recommended: Whether what they recommend is wanted too.
+
+        Returns:
+            The names of all packages.
+
+        Raises:
+            CommandError: They cannot be installed in this suite.
+        """
+        option = f"APT::Install-Recommends={int(recommended)}"
+        told = self._apt("install", "--simulate", "-y", "-o", option, *map(str, debs))
+        return set(re.findall(r"^Inst (\S+)", told, re.MULTILINE))
 
     def download_behind(self, metapackage: str) -> Path:
         """Fetches only the versioned package that a metapackage stands for.
