@@ -15,18 +15,19 @@ import sys
 import tempfile
 import time
 import xml.etree.ElementTree as xml
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Callable, Dict, List, Optional, Sequence
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
 OTHER_PYTHONS = ("3.9", "3.10", "3.11", "3.12", "3.13")
+MANUAL_AND_SHELLS = {"man": "man-db", "groff": "groff-base", "mandoc": "mandoc", "zsh": "zsh", "fish": "fish"}
+"""Programs that read the manual and complete command lines, each with its Debian package."""
 HEADERS = "/usr/include/xenctrl.h"
 LIBVIRT = "/usr/include/libvirt/libvirt.h"
-NOT_UNIT = tuple(
-    f"--ignore=tests/{name}" for name in ("abi_headers", "ansible_collection", "packages", "promises", "verdicts")
-)
+APART = ("abi_headers", "ansible_collection", "docs", "packages", "promises", "verdicts")
+NOT_UNIT = tuple(f"--ignore=tests/{name}" for name in APART)
 CANNOT = 5
 """The exit code of `integration.lab`, `tests/fuzz` and `packaging/deb.sh` for "this host cannot"."""
 
@@ -158,6 +159,17 @@ def ansible() -> Result:
     return suite("ansible", "tests/ansible_collection")
 
 
+def docs() -> Result:
+    """The site, with warnings as errors, and every command that is documented."""
+    run([BIN / "pip", "install", "-q", f"{wheel()}[docs]"])
+    missing = [package for program, package in MANUAL_AND_SHELLS.items() if shutil.which(program) is None]
+    if missing:
+        install(*missing)
+    built = tool("docs", BIN / "python", "-m", "sphinx", "-q", "-W", "--keep-going", "docs", "build/docs")
+    result = suite("docs", "tests/docs")
+    return replace(result, passed=result.passed + built.passed, failed=result.failed + built.failed)
+
+
 def abi() -> Result:
     """The C declarations and the codecs, against the Xen headers of this machine."""
     if not Path(HEADERS).exists():
@@ -212,6 +224,7 @@ STAGES: Dict[str, Callable[[], Result]] = {
     "promises": promises,
     "verdicts": verdicts,
     "ansible": ansible,
+    "docs": docs,
     "abi": abi,
     "bare": bare,
     "packages": packages,

@@ -124,7 +124,7 @@ class Host:
 
     @cached_property
     def keeper(self) -> Keeper:
-        """Who keeps a domain while it is changed: with lock and guard, where the host lives on without us."""
+        """Who keeps a domain while it is changed, with lock and guard, where the host lives on without us."""
         path: Optional[str] = getattr(self.libraries, "path", None)
         if self.kind == "model" and path is None:
             return Keeper(self.dom0, self._patience)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Fixtures for tests that drive vcpus: a model of Xen or a real one, and a domain on it.
 
-They come with the package (entry point `pytest11`); nothing is imported until a test asks for one.
+They come with the package (entry point `pytest11`); nothing is imported until a test asks for one::
 
     @pytest.mark.xen_model("pvh", release="4.20")
     def test_all_vcpus_run(xen_domain, xen_model):

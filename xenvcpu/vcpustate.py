@@ -42,7 +42,7 @@ class VcpuState:
 
     @property
     def letters(self) -> str:
-        """The state as `xl vcpu-list` writes it: `r--`, `-b-`, `--p`."""
+        """The state as `xl vcpu-list` writes it, `r--`, `-b-`, `--p`."""
         return _LETTERS.get(self.runstate, self.runstate)
 
     def as_dict(self) -> dict[str, Any]:

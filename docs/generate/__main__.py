@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Iterator, Tuple
 
-from docs.generate import commands, contextfile, myst, roff, rulebook
+from docs.generate import commands, contextfile, failures, myst, roff, rulebook
 from docs.generate.page import Page
 from xenvcpu import __version__
 
@@ -21,11 +21,14 @@ def manual() -> Iterator[Page]:
 
 def files(kind: str) -> Iterator[Tuple[str, str]]:
     """What is written: names and contents."""
-    for page in manual():
-        if kind == "man":
-            yield f"man{page.manual}/{page.file}", roff.write(page, __version__)
-        else:
-            yield f"{page.name}.md", myst.write(page)
+    if kind == "man":
+        yield from ((f"man{page.manual}/{page.file}", roff.write(page, __version__)) for page in manual())
+        return
+    for page in commands.pages():
+        yield f"commands/{page.name}.md", myst.write(page, page.name.replace("-", " "), without=commands.ENDS)
+    yield "xenvcpu-context.md", myst.write(contextfile.page(), "Context files")
+    yield "xenvcpu-rules.md", myst.write(rulebook.page(), "Rules")
+    yield "errors.md", myst.write(failures.page(), "Exit codes and errors")
 
 
 def write(kind: str, folder: Path) -> None:

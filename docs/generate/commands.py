@@ -20,6 +20,8 @@ from xenvcpu.cli.main import PROGRAM
 from xenvcpu.cli.root import COMMANDS, root
 
 _KEPT = "\b"
+ENDS = "Exit status"
+"""The title of the section that is the same on every page."""
 
 
 def texts(text: str) -> Tuple[Block, ...]:
@@ -73,7 +75,7 @@ def options(context: click.Context) -> Definitions:
 def exit_status() -> Section:
     """What the exit codes mean."""
     entries = tuple((str(int(code)), meaning) for code, meaning in MEANINGS.items())
-    return Section("Exit status", (Definitions(entries),))
+    return Section(ENDS, (Definitions(entries),))
 
 
 def _said(context: click.Context) -> Iterator[Section]:

@@ -43,8 +43,8 @@ def _keys() -> Iterator[Section]:
         common = vars_of(mode)
         extended = {key: value for key, value in keys(mode).items() if key not in common}
         yield Section(f"Keys of mode {name}", (
-            Paragraph("Both interfaces carry these:"), Definitions(tuple(_grouped(common))),
-            Paragraph("From dom0 only:"), Definitions(tuple(_grouped(extended))),
+            Paragraph("Both interfaces carry these:"), Definitions(tuple(_grouped(common)), are_code=False),
+            Paragraph("From dom0 only:"), Definitions(tuple(_grouped(extended)), are_code=False),
         ))
 
 

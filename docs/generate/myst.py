@@ -27,7 +27,7 @@ def _block(block: Block) -> Iterator[str]:
         yield "```"
     elif isinstance(block, Definitions):
         for term, meaning in block.entries:
-            yield f"`{term}`"
+            yield f"`{term}`" if block.are_code else f"**{marked(term)}**"
             yield f": {marked(meaning) or '-'}"
             yield ""
     yield ""
@@ -44,15 +44,16 @@ def _section(section: Section, depth: int) -> Iterator[str]:
         yield from _section(part, depth + 1)
 
 
-def sections(page: Page, depth: int = 2) -> Iterator[str]:
-    """What a page says, without its title."""
+def _sections(page: Page, without: str) -> Iterator[str]:
     if page.synopsis:
         yield from _block(Literal(page.synopsis))
     for section in page.sections:
-        yield from _section(section, depth)
+        if section.title != without:
+            yield from _section(section, 2)
 
 
-def write(page: Page, title: str = "") -> str:
-    """The page as a file."""
-    lines = [f"# {title or f'`{page.name}`'}", "", marked(page.summary), "", *sections(page)]
-    return "\n".join(lines) + "\n"
+def write(page: Page, title: str, *, without: str = "") -> str:
+    """The page as a file, without the section of a title."""
+    about = marked(page.summary)
+    sentence = f"{about[0].upper()}{about[1:].rstrip('.')}."
+    return "\n".join([f"# {title}", "", sentence, "", *_sections(page, without)]) + "\n"

@@ -35,10 +35,12 @@ class Definitions:
     """Terms, each with what it means.
 
     Attributes:
-        entries: The pairs; a term is plain code, and its meaning a text.
+        entries: The pairs; a term stands as it is, and its meaning is a text.
+        are_code: Whether the terms are code, as options are.
     """
 
     entries: Tuple[Tuple[str, str], ...]
+    are_code: bool = True
 
 
 Block = Union[Paragraph, Literal, Definitions]

@@ -116,7 +116,7 @@ def _names(entry: Entry) -> Section:
         ("Releases", f"{entry.releases.text}{f'; {entry.hardware} only' if entry.hardware else ''}"),
         ("Source", "; ".join(entry.sources)), ("Example", f"on Xen {release}: {finding.message}"),
     ]
-    blocks: List[Block] = [Definitions(tuple(said))]
+    blocks: List[Block] = [Definitions(tuple(said), are_code=False)]
     if finding.kills_host:
         blocks.append(Paragraph("It is Xen itself that faults on this, and takes every domain down with it."))
     if finding.console is not None:

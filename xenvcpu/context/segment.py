@@ -69,7 +69,7 @@ class SegmentAttributes:
 
     @property
     def ar(self) -> int:
-        """Xen's word: type, s, dpl, p in bits 0 to 7; avl, l, db, g in 8 to 11."""
+        """Xen's word, with type, s, dpl, p in bits 0 to 7 and avl, l, db, g in 8 to 11."""
         flags: int = sum(getattr(self, name) << bit for name, bit in _FLAGS)
         return self.type | self.dpl << _DPL_SHIFT | flags
 
@@ -80,7 +80,7 @@ class SegmentAttributes:
 
     @property
     def vmx(self) -> int:
-        """The VMX access rights: avl, l, db, g in bits 12 to 15; unusable (bit 16) when null or not present."""
+        """The VMX access rights, with avl, l, db, g in bits 12 to 15 and unusable (bit 16) when null or not present."""
         return self.ar & 0xFF | (self.ar & 0xF00) << 4 | (0 if self.p else VMX_UNUSABLE)
 
     @classmethod

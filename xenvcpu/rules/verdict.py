@@ -86,7 +86,7 @@ class Verdict:
 
     @property
     def console(self) -> Tuple[str, ...]:
-        """What Xen prints: the lines of the rejecting findings, without prefix."""
+        """What Xen prints, the lines of the rejecting findings, without prefix."""
         return tuple(finding.console for finding in self.findings if finding.console is not None)
 
     def naming(self, domid: Optional[int], vcpuid: Optional[int]) -> Verdict:
