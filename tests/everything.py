@@ -28,6 +28,7 @@ HEADERS = "/usr/include/xenctrl.h"
 LIBVIRT = "/usr/include/libvirt/libvirt.h"
 APART = ("abi_headers", "ansible_collection", "docs", "packages", "promises", "verdicts")
 NOT_UNIT = tuple(f"--ignore=tests/{name}" for name in APART)
+NOT_UNIT = tuple(f"--ignore=tests/{name}" for name in APART)
 CANNOT = 5
 """The exit code of `integration.lab`, `tests/fuzz` and `packaging/deb.sh` for "this host cannot"."""
 

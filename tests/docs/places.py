@@ -10,6 +10,7 @@ DOM0, GUEST, NONE = "model:{folder}/world.json", "model:{folder}/world.json@web"
 
 HOSTS: Mapping[str, str] = {
     "README.md": NONE, "docs/tutorial.md": NONE, "docs/howto/pytest.md": NONE, "docs/howto/guest.md": GUEST,
+    "docs/howto/ansible.md": NONE,
     "up": GUEST, "model new": NONE,
 }
 """By document, or by the command whose `--help` has the examples; DOM0 for all others."""

@@ -25,7 +25,7 @@ FILES = {
 _HOME = (".local/share/bash-completion/completions", ".zfunc", ".config/fish/completions")
 _HERE = Path(__file__).parent
 _STANDINS = {"xl": ROOT / "tests/toolstacks/standin_xl.py", "xe": _HERE / "standin_xe.py"}
-TIMEOUT = 120
+TIMEOUT = 300
 
 
 class Said(NamedTuple):
@@ -79,6 +79,10 @@ class Session:
             "XL_LOG": str(self.folder / "xl.log"), "LIBVIRT_STATE": str(self.folder / "libvirt.json"),
             "XE_PLUGINS": str(self.folder / "root/etc/xapi.d/plugins"), "HOST": "this-host", "VM": self.uuid,
         }
+        made.update(
+            ANSIBLE_COLLECTIONS_PATH=str(ROOT), ANSIBLE_HOME=str(self.folder / "home/.ansible"), ANSIBLE_NOCOLOR="1",
+            ANSIBLE_LOCALHOST_WARNING="False",
+        )
         return {**made, "XENVCPU_HOST": host.format(folder=self.folder)} if host else made
 
     def command(self, text: str) -> str:
