@@ -28,7 +28,6 @@ HEADERS = "/usr/include/xenctrl.h"
 LIBVIRT = "/usr/include/libvirt/libvirt.h"
 APART = ("abi_headers", "ansible_collection", "docs", "packages", "promises", "verdicts")
 NOT_UNIT = tuple(f"--ignore=tests/{name}" for name in APART)
-NOT_UNIT = tuple(f"--ignore=tests/{name}" for name in APART)
 CANNOT = 5
 """The exit code of `integration.lab`, `tests/fuzz` and `packaging/deb.sh` for "this host cannot"."""
 
@@ -141,7 +140,15 @@ def unit() -> Result:
         install("gcc", "libc6-dev", "pkg-config", "libvirt-dev")
     if Path(LIBVIRT).exists():
         run([BIN / "pip", "install", "-q", f"{wheel()}[libvirt]"])
+    manual_and_shells()
     return suite("unit", "tests", *NOT_UNIT)
+
+
+def manual_and_shells() -> None:
+    """What reads the manual and completes command lines."""
+    missing = [package for program, package in MANUAL_AND_SHELLS.items() if shutil.which(program) is None]
+    if missing:
+        install(*missing)
 
 
 def promises() -> Result:
@@ -163,9 +170,7 @@ def ansible() -> Result:
 def docs() -> Result:
     """The site, with warnings as errors, and every command that is documented."""
     run([BIN / "pip", "install", "-q", f"{wheel()}[docs]"])
-    missing = [package for program, package in MANUAL_AND_SHELLS.items() if shutil.which(program) is None]
-    if missing:
-        install(*missing)
+    manual_and_shells()
     built = tool("docs", BIN / "python", "-m", "sphinx", "-q", "-W", "--keep-going", "docs", "build/docs")
     result = suite("docs", "tests/docs")
     return replace(result, passed=result.passed + built.passed, failed=result.failed + built.failed)

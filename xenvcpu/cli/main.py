@@ -10,6 +10,8 @@ import sys
 from typing import TextIO, cast
 
 PROGRAM = "xenvcpu"
+COMPLETING = "_XENVCPU_COMPLETE"
+"""The variable in which a shell says that it wants a line completed, and which shell it is."""
 
 
 def main() -> None:
@@ -22,6 +24,9 @@ def main() -> None:
                 cast("_Reconfigurable", stream).reconfigure(errors="backslashreplace")
         try:
             from xenvcpu.cli.root import root
+
+            if COMPLETING in os.environ:
+                from xenvcpu.cli import completing  # noqa: F401  (tells click of our own for bash)
         except ModuleNotFoundError as exc:
             if exc.name != "click":
                 raise

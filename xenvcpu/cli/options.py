@@ -137,6 +137,27 @@ def complete_file(context: click.Context, argument: click.Parameter, incomplete:
     return [CompletionItem(incomplete, type="file")]
 
 
+def complete_context(context: click.Context, argument: click.Parameter, incomplete: str) -> list[Any]:
+    """What a shell completes a context with: files and presets."""
+    from xenvcpu.cli import completing
+
+    return list(completing.context_file(context, argument, incomplete))
+
+
+def complete_domain(context: click.Context, argument: click.Parameter, incomplete: str) -> list[Any]:
+    """What a shell completes a domain with: the names of those that the host has."""
+    from xenvcpu.cli import completing
+
+    return list(completing.domain(context, argument, incomplete))
+
+
+def complete_libvirt_domain(context: click.Context, argument: click.Parameter, incomplete: str) -> list[Any]:
+    """What a shell completes a domain of libvirt with."""
+    from xenvcpu.cli import completing
+
+    return list(completing.libvirt_domain(context, argument, incomplete))
+
+
 def integer(text: str) -> int:
     """An integer in any base: `0x20`, `0b11`, `48`.
 

@@ -11,7 +11,7 @@ from xenvcpu.cli.examples import examples
 from xenvcpu.cli.exits import Exit
 from xenvcpu.cli.judging import Question
 from xenvcpu.cli.options import (
-    NEWEST, Session, complete_file, feature_options, global_options, pass_session, releases, setting_option,
+    NEWEST, Session, complete_context, feature_options, global_options, pass_session, releases, setting_option,
     vcpu_option,
 )
 from xenvcpu.cli.output import print_json, print_table, say
@@ -53,7 +53,7 @@ def _judge_file(session: Session, context: str, settings: Mapping[str, str], que
     "xenvcpu check ap.toml --xen all --interface domctl",
     "xenvcpu check ap.toml --set cr4=0x8000    # exits 3",
 ))
-@click.argument("context", shell_complete=complete_file)
+@click.argument("context", shell_complete=complete_context)
 @click.option("--jsonl", is_flag=True, help="CONTEXT is `-`: one JSON object a line in, one verdict a line out.")
 @click.option(
     "--xen", "judges", callback=releases, default=NEWEST, show_default=True, metavar="RELEASE",

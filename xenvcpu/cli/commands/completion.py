@@ -7,9 +7,7 @@ import click
 from click.shell_completion import get_completion_class
 
 from xenvcpu.cli.examples import examples
-from xenvcpu.cli.main import PROGRAM
-
-VARIABLE = "_XENVCPU_COMPLETE"
+from xenvcpu.cli.main import COMPLETING, PROGRAM
 
 
 @click.command("completion", epilog=examples(
@@ -24,4 +22,4 @@ def command(context: click.Context, shell: str) -> None:
     kind = get_completion_class(shell)
     assert kind is not None
     root = context.find_root().command
-    click.echo(kind(root, {}, PROGRAM, VARIABLE).source())
+    click.echo(kind(root, {}, PROGRAM, COMPLETING).source())

@@ -11,7 +11,7 @@ import click
 
 from xenvcpu.cli import contexts
 from xenvcpu.cli.examples import examples
-from xenvcpu.cli.options import Session, complete_file, global_options, pass_session, setting_option, vcpu_option
+from xenvcpu.cli.options import Session, complete_context, global_options, pass_session, setting_option, vcpu_option
 from xenvcpu.cli.output import print_json, say
 from xenvcpu.contextfile import FORMATS, convert, source, stream
 from xenvcpu.contextfile.source import STDIN
@@ -36,7 +36,7 @@ def _bytes(context: str, form: str, settings: Mapping[str, str], vcpu: int) -> b
 
 
 @click.command("encode", epilog=examples("xenvcpu encode ap.toml --as vcpu_hvm_context --vcpu 2 -o ap.bin"))
-@click.argument("context", shell_complete=complete_file)
+@click.argument("context", shell_complete=complete_context)
 @click.option("--as", "form", type=click.Choice(FORMAT_NAMES), required=True, help="The C struct to write.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False), help="Where to; else stdout, in hex on a terminal.")
 @vcpu_option

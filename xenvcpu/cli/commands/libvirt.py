@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 import click
 
 from xenvcpu.cli.examples import examples
-from xenvcpu.cli.options import Session, complete_file, global_options, pass_session, setting_option, timeout_option
+from xenvcpu.cli.options import (
+    Session, complete_file, complete_libvirt_domain, global_options, pass_session, setting_option, timeout_option,
+)
 from xenvcpu.cli.output import print_json, say
 from xenvcpu.cli.vcpus import show
 from xenvcpu.cli.vcpus import parse as parse_vcpus
@@ -55,7 +57,7 @@ def _checked_vcpus(context: click.Context, option: click.Parameter, text: str | 
     "set", short_help="Declare how a domain's vcpus start.",
     epilog=examples("xenvcpu libvirt set web web.toml", "xenvcpu libvirt set web ap.toml --vcpus 1-3"),
 )
-@click.argument("domain")
+@click.argument("domain", shell_complete=complete_libvirt_domain)
 @click.argument("file", shell_complete=complete_file)
 @click.option("--vcpus", callback=_checked_vcpus, metavar="VCPUS", help="Which vcpus.  [default: as in FILE, or all]")
 @click.option("--reset", is_flag=True, help="Stop those that run first, when it is applied by hand.")
@@ -79,7 +81,7 @@ def set_command(
 
 
 @command.command("remove", short_help="Take a declaration away.", epilog=examples("xenvcpu libvirt remove web"))
-@click.argument("domain")
+@click.argument("domain", shell_complete=complete_libvirt_domain)
 @live_option
 @config_option
 @connect_option
@@ -108,7 +110,7 @@ def _declare(
 
 
 @command.command("get", short_help="Show a declaration.", epilog=examples("xenvcpu libvirt get web"))
-@click.argument("domain")
+@click.argument("domain", shell_complete=complete_libvirt_domain)
 @live_option
 @config_option
 @connect_option
@@ -136,7 +138,7 @@ def get(session: Session, domain: str, live: bool, config: bool, uri: str | None
     "start", short_help="Start a domain with its declared vcpus in place.",
     epilog=examples("xenvcpu libvirt start web"),
 )
-@click.argument("domain")
+@click.argument("domain", shell_complete=complete_libvirt_domain)
 @timeout_option
 @connect_option
 @global_options

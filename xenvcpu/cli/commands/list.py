@@ -10,7 +10,7 @@ import click
 
 from xenvcpu.cli.examples import examples
 from xenvcpu.cli.main import PROGRAM
-from xenvcpu.cli.options import Session, global_options, pass_session, timeout_option
+from xenvcpu.cli.options import Session, complete_domain, global_options, pass_session, timeout_option
 from xenvcpu.cli.output import print_json, print_table, say
 from xenvcpu.errors import NoSuchDomainError
 from xenvcpu.host import SELF, Host
@@ -63,7 +63,7 @@ def _is_paused(domain: Domain) -> bool:
     "xenvcpu list",
     "xenvcpu list web --json",
 ))
-@click.argument("domains", nargs=-1, metavar="[DOMAIN]...")
+@click.argument("domains", nargs=-1, metavar="[DOMAIN]...", shell_complete=complete_domain)
 @timeout_option
 @global_options
 @pass_session

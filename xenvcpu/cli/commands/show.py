@@ -12,7 +12,7 @@ import click
 from xenvcpu.abi.cpu_record import GENERAL, SEGMENTS
 from xenvcpu.abi.layout import Image
 from xenvcpu.cli.examples import examples
-from xenvcpu.cli.options import Session, global_options, pass_session, timeout_option
+from xenvcpu.cli.options import Session, complete_domain, global_options, pass_session, timeout_option
 from xenvcpu.cli.output import print_json, say
 from xenvcpu.contextfile import as_mapping, hexed
 from xenvcpu.plaintext import plain
@@ -50,7 +50,7 @@ def _segments(record: Image) -> Iterator[str]:
 
 
 @click.command("show", epilog=examples("xenvcpu show web 0"))
-@click.argument("domain")
+@click.argument("domain", shell_complete=complete_domain)
 @click.argument("vcpu", type=click.IntRange(0))
 @timeout_option
 @global_options

@@ -10,7 +10,8 @@ import click
 from xenvcpu.cli import contexts, vcpus
 from xenvcpu.cli.examples import examples
 from xenvcpu.cli.options import (
-    Session, change_options, complete_file, feature_options, global_options, pass_session, setting_option,
+    Session, change_options, complete_context, complete_domain, feature_options, global_options, pass_session,
+    setting_option,
 )
 from xenvcpu.cli.output import print_json, say
 from xenvcpu.execute import StartReport
@@ -56,9 +57,9 @@ def _say_report(session: Session, name: str, report: StartReport, starts: Mappin
     "xenvcpu start web 1-2 ap.toml",
     "xenvcpu start web 3 preset:flat32 --set eip=0x100000 --set esp=0x80000",
 ))
-@click.argument("domain")
+@click.argument("domain", shell_complete=complete_domain)
 @click.argument("which", metavar="VCPUS", callback=vcpus.parse)
-@click.argument("context", shell_complete=complete_file)
+@click.argument("context", shell_complete=complete_context)
 @setting_option
 @click.option("--dry-run", is_flag=True, help="Print the plan and touch nothing.")
 @click.option("--force", is_flag=True, help="Load although a rule or a lint refuses: let Xen judge.")

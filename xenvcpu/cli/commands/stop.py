@@ -7,13 +7,13 @@ import click
 
 from xenvcpu.cli import vcpus
 from xenvcpu.cli.examples import examples
-from xenvcpu.cli.options import Session, change_options, global_options, pass_session
+from xenvcpu.cli.options import Session, change_options, complete_domain, global_options, pass_session
 from xenvcpu.cli.output import print_json, say
 from xenvcpu.plaintext import plain
 
 
 @click.command("stop", epilog=examples("xenvcpu stop web 1-3"))
-@click.argument("domain")
+@click.argument("domain", shell_complete=complete_domain)
 @click.argument("which", metavar="VCPUS", callback=vcpus.parse)
 @click.option("--force", is_flag=True, help="Even if no vcpu is left running.")
 @change_options

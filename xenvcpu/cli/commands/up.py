@@ -7,14 +7,14 @@ import click
 
 from xenvcpu.cli import vcpus
 from xenvcpu.cli.examples import examples
-from xenvcpu.cli.options import Session, global_options, pass_session
+from xenvcpu.cli.options import Session, complete_domain, global_options, pass_session
 from xenvcpu.cli.output import print_json, say
 from xenvcpu.errors import HostError
 from xenvcpu.guestdomain import GuestDomain
 
 
 @click.command("up", epilog=examples("xenvcpu up self all"))
-@click.argument("domain")
+@click.argument("domain", shell_complete=complete_domain)
 @click.argument("which", metavar="VCPUS", callback=vcpus.parse)
 @global_options
 @pass_session

@@ -15,7 +15,8 @@ from xenvcpu.cli.contexts import PRESET
 from xenvcpu.cli.examples import examples
 from xenvcpu.cli.exits import Exit
 from xenvcpu.cli.options import (
-    Session, change_options, complete_file, feature_options, global_options, pass_session, setting_option,
+    Session, change_options, complete_context, complete_file, feature_options, global_options, pass_session,
+    setting_option,
 )
 from xenvcpu.cli.output import print_json, say
 from xenvcpu.cli.report import report
@@ -115,7 +116,7 @@ def command() -> None:
     ),
 )
 @click.argument("config", type=click.Path(dir_okay=False), shell_complete=complete_file)
-@click.argument("context", shell_complete=complete_file)
+@click.argument("context", shell_complete=complete_context)
 @click.argument("options", nargs=-1, metavar="[-- XL_OPTION...]")
 @click.option("--vcpus", "which", callback=_which, metavar="VCPUS", help="Which vcpus.  [default: all but vcpu 0]")
 @setting_option
