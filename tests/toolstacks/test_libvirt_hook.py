@@ -15,9 +15,11 @@ import pytest
 from tests.toolstacks.conftest import Run
 from tests.toolstacks.virt import CONTEXT, OURS, domain_xml, element, handle, online
 
+from xenvcpu.deadline import TIMEOUT
 from xenvcpu.errors import HostError
 from xenvcpu.toolstacks import ownfile
 from xenvcpu.toolstacks.libvirt import hook, install
+from xenvcpu.toolstacks.libvirt.begin import HOOK_PATIENCE, WATCH_PATIENCE
 from xenvcpu.toolstacks.libvirt.log import Log
 from xenvcpu.toolstacks.libvirt.namespace import MAX_SIZE
 
@@ -52,6 +54,16 @@ def test_it_starts_the_declared_vcpus_of_a_domain_that_has_started(call: Hook, w
     done = call(declared)
     assert (done.returncode, done.stdout, online(world)) == (0, "", [0, 1, 2])
     assert "web" in done.stderr and "started vcpus 1-2" in done.stderr
+
+
+def test_it_is_as_patient_as_a_start_by_hand_and_gives_up_before_it_is_killed() -> None:
+    """On a busy host ten seconds were over before the guard had started (seen on Xen 4.17)."""
+    assert TIMEOUT <= HOOK_PATIENCE <= hook.LIMIT / 2
+
+
+def test_the_watcher_gives_up_before_libvirt_takes_it_for_dead() -> None:
+    interval, count = 5, 5  # keepalive_interval and keepalive_count of libvirtd.conf, as they are by default
+    assert WATCH_PATIENCE < interval * (count + 1)
 
 
 def test_a_domain_whose_vcpus_have_begun_is_left_alone(call: Hook, world: str, declared: str) -> None:

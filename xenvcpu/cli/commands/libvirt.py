@@ -176,7 +176,7 @@ def watch(session: Session, running: bool, uri: str | None) -> None:
     from xenvcpu.toolstacks.libvirt.log import Log
     from xenvcpu.toolstacks.libvirt.watch import IDENT, Watcher, stopped_by_signals
 
-    session.timeout = session.timeout or begin.PATIENCE
+    session.timeout = session.timeout or begin.WATCH_PATIENCE
 
     def act(handle: UUID, declared: Declaration) -> Change | None:
         with session.open() as host:

@@ -13,8 +13,11 @@ from xenvcpu.host import Host
 from xenvcpu.toolstacks.applying import Change, carry_out, foresee
 from xenvcpu.toolstacks.declaration import Declaration
 
-PATIENCE = 10.0
-"""Seconds: libvirt waits for a hook, and its event loop for the watcher."""
+HOOK_PATIENCE = 45.0
+"""Seconds: a hook has one try, and on a busy host its guard alone may take ten of them to start."""
+
+WATCH_PATIENCE = 20.0
+"""Seconds: the watcher tries again, and a client that answers for thirty seconds nothing is cut off by libvirt."""
 
 
 def begin(host: Host, handle: UUID, declared: Declaration) -> Optional[Change]:

@@ -19,7 +19,7 @@ from xenvcpu.toolstacks.libvirt.namespace import FAMILY, MAX_SIZE
 
 OPERATION = ("started", "begin")
 IDENT = "xenvcpu-hook"
-LIMIT = 60
+LIMIT = 90
 """Seconds until the hook is killed; the guard then puts back what was being changed."""
 
 
@@ -48,14 +48,14 @@ def run(host: str, strict: bool, stdin: BinaryIO, log: Log) -> int:
         from xenvcpu.deadline import Patience
         from xenvcpu.host import open_host
         from xenvcpu.toolstacks.libvirt import metadata
-        from xenvcpu.toolstacks.libvirt.begin import PATIENCE, begin, sentence
+        from xenvcpu.toolstacks.libvirt.begin import HOOK_PATIENCE, begin, sentence
 
         found = metadata.read_domain(data)
         # Of the domain's own XML: the argument is not escaped for a log either.
         name = f"domain {found.name} ({found.uuid})"
         if found.declaration is None:
             return 0
-        with open_host(host, Patience(PATIENCE)) as opened:
+        with open_host(host, Patience(HOOK_PATIENCE)) as opened:
             change = begin(opened, found.uuid, found.declaration)
         log.write(INFO, f"{name}: {sentence(change)}")
         return 0
