@@ -18,6 +18,7 @@ _FENCE = re.compile(
 )
 _CAPTION = re.compile(r"^:caption: *(\S+)\n+", re.MULTILINE)
 _INLINE = re.compile(r"`([^`\n]+(?:\n[^`\n]+)?)`")
+_OUTSIDE = ("README.md", "CONTRIBUTING.md", "ansible_collections/xenvcpu/xen/README.md")
 PROMPT, MORE, ANYTHING = "$ ", "> ", "..."
 _EXITS = re.compile(r"#.*\bexits (\d+)\s*$")
 
@@ -50,7 +51,7 @@ class Typed(NamedTuple):
 def pages() -> Tuple[str, ...]:
     """Every document, by its path in the checkout."""
     written = (path for path in (ROOT / "docs").rglob("*.md") if "generated" not in path.parts)
-    return ("README.md", *sorted(str(path.relative_to(ROOT)) for path in written))
+    return (*_OUTSIDE, *sorted(str(path.relative_to(ROOT)) for path in written))
 
 
 def text_of(page: str) -> str:
@@ -100,9 +101,14 @@ def console(page: str) -> Iterator[Typed]:
             yield from typed(block)
 
 
+def prose(page: str) -> str:
+    """The text of a document, fenced blocks left out."""
+    return _FENCE.sub("", text_of(page))
+
+
 def inline(page: str) -> Iterator[str]:
-    """What stands between backticks in the text of a document, blocks left out."""
-    for match in _INLINE.finditer(_FENCE.sub("", text_of(page))):
+    """What stands between backticks in the text of a document."""
+    for match in _INLINE.finditer(prose(page)):
         yield " ".join(match[1].split())
 
 

@@ -11,11 +11,13 @@ DOM0, GUEST, NONE = "model:{folder}/world.json", "model:{folder}/world.json@web"
 HOSTS: Mapping[str, str] = {
     "README.md": NONE, "docs/tutorial.md": NONE, "docs/howto/pytest.md": NONE, "docs/howto/guest.md": GUEST,
     "docs/howto/ansible.md": NONE,
+    "ansible_collections/xenvcpu/xen/README.md": NONE,
     "up": GUEST, "model new": NONE,
 }
 """By document, or by the command whose `--help` has the examples; DOM0 for all others."""
 
 ADDED: Mapping[str, str] = {
+    "ansible-galaxy collection install": "--force -p {folder}/root",
     "xenvcpu xapi install": "--folder {folder}/root/etc/xapi.d/plugins",
     "xenvcpu libvirt install-hook": "--folder {folder}/root/etc/libvirt/hooks/libxl.d",
     "xenvcpu libvirt install-service": "--folder {folder}/root/etc/systemd/system",
@@ -40,6 +42,7 @@ class Elsewhere(NamedTuple):
 
 ELSEWHERE: Tuple[Elsewhere, ...] = (
     Elsewhere("pip install '.[cli]'", "tests/everything.py::pythons"),
+    Elsewhere("apt-get build-dep . && make deb && apt-get install", "packaging/deb.sh::dpkg-buildpackage"),
     Elsewhere("make demo", "Makefile::examples/demo.sh"),
     Elsewhere("make test", ".ci/run::make test"),
     Elsewhere(

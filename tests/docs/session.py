@@ -45,7 +45,7 @@ class Session:
         for path in (*(f"home/{each}" for each in _HOME), "bin", "work", "python", "run"):
             (folder / path).mkdir(parents=True)
         for place in (*places.MOVED, *(added.partition("/root")[2] for added in places.ADDED.values())):
-            (folder / f"root{place}").mkdir(parents=True)
+            (folder / f"root{place}").mkdir(parents=True, exist_ok=True)
         self._programs()
         self._world()
         self.environment = self._environment(host)
@@ -57,7 +57,8 @@ class Session:
             path.chmod(0o755)
         shutil.copy(_HERE / "standin_libvirt.py", self.folder / "python" / "libvirt.py")
         # What a document says of a clone.
-        shutil.copytree(ROOT / "examples", self.work / "examples", ignore=shutil.ignore_patterns("__pycache__"))
+        for name in ("ansible_collections", "examples"):
+            shutil.copytree(ROOT / name, self.work / name, ignore=shutil.ignore_patterns("__pycache__"))
 
     def _world(self) -> None:
         from xenvcpu.model import worldfile

@@ -15,10 +15,10 @@ import click
 from docs.generate import commands as generated
 from docs.generate.page import Literal
 from tests.docs import places
-from tests.docs.blocks import ROOT, Block, Typed, blocks, inline, matches, pages, text_of, typed
+from tests.docs.blocks import ROOT, Block, Typed, blocks, inline, matches, pages, prose, text_of, typed
 from tests.docs.session import FILES, Session, parts
 
-PROGRAMS = "xenvcpu|xe|xl|make|tox|pip|ansible[\\w-]*|pytest|virsh|systemctl"
+PROGRAMS = "xenvcpu|xe|xl|make|tox|pip|apt(?:-get)?|dpkg|ansible[\\w-]*|pytest|virsh|systemctl"
 FIRST = re.compile(rf"^\s*(\$ )?(?:sudo )?({PROGRAMS}) ", re.MULTILINE)
 SHOWN = tuple(page for page in pages() if any(parts(blocks(page))))
 
@@ -84,12 +84,14 @@ def test_every_command_of_ours_has_an_example_that_is_run() -> None:
 
 @pytest.mark.parametrize("page", pages())
 def test_no_command_stands_where_it_is_not_run(page: str) -> None:
-    """In a block of another language, or one without a prompt."""
+    """In a block of another language, one without a prompt, or one that is merely indented."""
     for block in blocks(page):
         if block.language == "console":
             assert block.text.startswith("$ "), f"{page}:{block.line}"
         elif not block.file and block.language != "python":
             assert not FIRST.search(block.text), f"{page}:{block.line}: {FIRST.search(block.text)}"
+    indented = re.findall(r"^\n((?: {4,}.*\n)+)", prose(page), re.MULTILINE)
+    assert [text for text in indented if FIRST.search(text)] == []
 
 
 @pytest.mark.parametrize("page", pages())

@@ -13,10 +13,12 @@ import pytest
 pytest.importorskip("click")
 
 from docs.generate import __main__ as generate
-from docs.generate import commands, roff
-from docs.generate.page import Page, Paragraph, Section
+from docs.generate import commands, contextfile, roff
+from docs.generate.page import Literal, Page, Paragraph, Section
 from xenvcpu.cli.exits import MEANINGS
 from xenvcpu.cli.root import COMMANDS
+from xenvcpu.rules.catalogue import catalogue
+from xenvcpu.toolstacks import declaration
 
 NAMES = ("xenvcpu.1", *(f"xenvcpu-{name}.1" for name in COMMANDS))
 CHECKERS = {
@@ -91,3 +93,19 @@ def test_a_manual_is_the_same_when_it_is_made_again(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")
     first, again = dict(generate.files("man")), dict(generate.files("man"))
     assert first == again and '"1970-01-01"' in first["man1/xenvcpu.1"]
+
+
+def test_the_files_that_the_page_of_context_files_shows_are_read() -> None:
+    shown = [block for section in contextfile.page().sections for block in section.blocks if isinstance(block, Literal)]
+    assert [block.language for block in shown] == ["toml", "toml"]
+    for block in shown:
+        assert declaration.parse("\n".join(block.lines)).template.render(1)
+
+
+def test_every_rule_has_an_example_and_what_xen_prints_where_it_prints(pages: dict[str, Page]) -> None:
+    rules = pages["xenvcpu-rules.7"]
+    named = [part.title for section in rules.sections for part in section.parts]
+    assert {entry.name for entry in catalogue()} < set(named)
+    text = roff.write(rules, "1")
+    assert "(XEN) Bad CR4" in text
+    assert text.count("\\fBExample\\fR") == len(catalogue())
