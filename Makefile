@@ -7,13 +7,14 @@ BIN := $(VENV)/bin
 SOURCES := $(shell find xenvcpu cbind -name '*.py' -o -name '*.h' -o -name '*.json') setup.cfg pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit promises lint types lab lab-shell lab-demo fuzz bench man docs dist deb clean
+.PHONY: help demo test unit promises verdicts lint types lab lab-shell lab-demo fuzz bench man docs dist deb clean
 
 help:
 	@echo "make demo   start the vcpus of a model guest; no Xen, no root"
 	@echo "make test   everything this machine can run, the emulated Xen host included"
 	@echo "make unit   the fast tests against the installed wheel"
 	@echo "make promises   a fault at every C call, a kill at every step"
+	@echo "make verdicts   what real Xens said, given again by the model"
 	@echo "make lint   ruff and mypy --strict"
 	@echo "make lab    the suites on a real Xen in QEMU; K=kills for some, RELEASE=4.20 for another Xen"
 	@echo "make lab-demo   the demo on a real Xen; make lab-shell   a shell in its dom0, xenvcpu installed"
@@ -49,6 +50,9 @@ test: $(VENV)/installed
 
 unit: $(VENV)/installed
 	$(BIN)/pytest tests -q -rs $(addprefix --ignore=tests/,ansible_collection docs packages promises verdicts)
+
+verdicts: $(VENV)/installed
+	$(BIN)/pytest tests/verdicts -q -rs
 
 promises: $(VENV)/installed
 	$(BIN)/pytest tests/promises -q -rs

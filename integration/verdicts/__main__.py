@@ -29,10 +29,12 @@ _FILE = "verdicts.json"
 _LIMIT = 3600
 
 
-def judge(release: str, most: Optional[int], target: Path) -> None:
+def judge(release: str, only: Optional[str], most: Optional[int], target: Path) -> None:
     """Has the running Xen judge the recipes of a release, and writes down what it said."""
     started = time.monotonic()
     given = recipes.of_release(release)
+    if only is not None:
+        given = [recipe for recipe in given if recipe.kind.startswith(only)]
     if most is not None:
         given = random.Random(0).sample(given, most)
     with open_host("dom0") as host, closing(Court(Path(os.environ[here.TINY_VARIABLE]), host.dom0)) as court:
@@ -42,18 +44,29 @@ def judge(release: str, most: Optional[int], target: Path) -> None:
     print(f"{len(verdicts)} verdicts in {time.monotonic() - started:.0f} s")
 
 
-def record(release: str, wheel: Optional[Path], most: Optional[int]) -> int:
+def keep(release: str, text: bytes, only: Optional[str]) -> Path:
+    """Writes down what was recorded; of what was not recorded anew, the old stays."""
+    path = store.FOLDER / f"{release}.json.xz"
+    recording = store.parse(text)
+    if only is not None and path.exists():
+        old = [verdict for verdict in store.read(path).verdicts if not verdict.recipe.kind.startswith(only)]
+        recording = recording._replace(verdicts=[*old, *recording.verdicts])
+    store.write(path, store.dump(recording))
+    return path
+
+
+def record(release: str, wheel: Optional[Path], only: Optional[str], most: Optional[int]) -> int:
     """Boots the release in the lab, and keeps the verdicts that its Xen gives."""
     with tempfile.TemporaryDirectory(prefix="xenvcpu-verdicts-") as folder:
         command = [sys.executable, "-m", "integration.lab", "exec", "--release", release, "--results", folder]
         command += ["--limit", str(_LIMIT)]
         command += ["--wheel", str(wheel)] if wheel else []
         command += ["--", "python3", "-m", "integration.verdicts", "judge", "--release", release]
+        command += ["--only", only] if only else []
         command += ["--most", str(most)] if most else []
         status = subprocess.run(command, check=False).returncode
         if status == 0:
-            path = store.FOLDER / f"{release}.json.xz"
-            store.write(path, (Path(folder) / _FILE).read_bytes())
+            path = keep(release, (Path(folder) / _FILE).read_bytes(), only)
             print(f"{path}: {path.stat().st_size} bytes")
         return status
 
@@ -68,13 +81,14 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     ]
     for part in parts:
         part.add_argument("--release", required=True, choices=list(RELEASES))
+        part.add_argument("--only", help="the kinds of recipe that begin so")
         part.add_argument("--most", type=int, help="no more than so many recipes")
     parts[0].add_argument("--wheel", type=Path, help="install this wheel, not a new one")
     parts[1].add_argument("--results", type=Path, default=_RESULTS)
     options = parser.parse_args(argv)
     if options.command == "record":
-        return record(options.release, options.wheel, options.most)
-    judge(options.release, options.most, options.results / _FILE)
+        return record(options.release, options.wheel, options.only, options.most)
+    judge(options.release, options.only, options.most, options.results / _FILE)
     return 0
 
 

@@ -7,7 +7,6 @@ the package's own port.
 
 from __future__ import annotations
 
-import errno
 import re
 import struct
 from collections import deque
@@ -15,13 +14,12 @@ from pathlib import Path
 from typing import Callable, Deque, Dict, Iterable, Iterator, List, Mapping, Sequence, Tuple
 
 from integration.evidence.tiny import TinyGuest
-from integration.verdicts import recipe as names
+from integration.verdicts import entering, recipe as names
 from integration.verdicts.bases import BASES
 from integration.verdicts.recipe import Recipe
-from integration.verdicts.store import Verdict
-from xenvcpu.abi import save_stream, vcpu_hvm_context
+from integration.verdicts.store import CRASH, REBOOT, Verdict
+from xenvcpu.abi import vcpu_hvm_context
 from xenvcpu.abi.save_stream import Record, Typecode
-from xenvcpu.errors import HypercallError
 from xenvcpu.ports.dom0 import Dom0Port
 
 Say = Callable[[str], None]
@@ -32,7 +30,8 @@ _INFO_PAGE = 0x600
 _SEPARATOR = 0xBAD0 << 48
 _SAYS_SEPARATOR = re.compile(r"d\d+v0 RIP contains a non-canonical address \(0xbad0([0-9a-f]{12})\)")
 _PREFIX = "(XEN) "
-_CRASH = 3
+_NOISE = re.compile(r"uart interrupt taking more than")
+"""What Xen prints about itself whenever it likes."""
 _STEP = 500
 FEATURES: Mapping[str, Mapping[str, object]] = {
     names.PLAIN: {"cr4_valid": 0x7FC, "efer_valid": 0xD01, "maxphysaddr": 40, "vendor": "amd"},
@@ -49,7 +48,12 @@ class JudgeError(Exception):
 def named_alike(line: str, domid: int) -> str:
     """A console line with the domain called 1, and no "(XEN)"."""
     bare = line[len(_PREFIX) :] if line.startswith(_PREFIX) else line
-    return re.sub(rf"\b(d|HVM|[Dd]omain ){domid}(?=\D)", r"\g<1>1", bare)
+    return re.sub(rf"\b(d|HVM|Dom|[Dd]omain ){domid}(?=\D)", r"\g<1>1", bare)
+
+
+def is_noise(line: str) -> bool:
+    """Whether a line has nothing to do with what Xen was asked."""
+    return _NOISE.match(line) is not None
 
 
 class Court:
@@ -70,16 +74,18 @@ class Court:
         while self._guests:
             self._guests.popitem()[1].destroy()
 
-    def _guest(self, interface: str, domain: str) -> TinyGuest:
-        key = interface, domain
+    def _guest(self, kind: str, domain: str) -> TinyGuest:
+        key = kind, domain
         if key not in self._guests:
-            vcpus = names.VCPUS if interface == names.VCPUOP else 2
+            vcpus = names.VCPUS if kind == names.VCPUOP else 2
             guest = self._guests[key] = TinyGuest(self._image, vcpus, 64, **OPTIONS[domain])
-            if interface == names.VCPUOP:
+            if kind == names.VCPUOP:
                 where = struct.pack("<QII", _INFO_PAGE, 0, 0)
                 self._expect(guest.vcpu_op(_REGISTER_VCPU_INFO, names.REGISTERED_VCPUID, where))
-            else:
+            elif kind == names.RECORD:
                 self._port.pause(guest.domid)
+            else:
+                entering.prepare(guest)
         return self._guests[key]
 
     @staticmethod
@@ -88,7 +94,8 @@ class Court:
             raise JudgeError(f"VCPUOP_register_vcpu_info: {result}")
 
     def _lines(self, domid: int) -> List[str]:
-        return [named_alike(line, domid) for line in self._port.console().splitlines() if line]
+        lines = (named_alike(line, domid) for line in self._port.console().splitlines() if line)
+        return [line for line in lines if not is_noise(line)]
 
     def judge(self, recipes: Sequence[Recipe], say: Say) -> Iterator[Verdict]:
         """Gives Xen every recipe; the verdicts come in another order."""
@@ -96,11 +103,16 @@ class Court:
         for recipe in recipes:
             by_place.setdefault((recipe.kind, recipe.domain), []).append(recipe)
         for (kind, domain), given in by_place.items():
-            judged = self._contexts(domain, given) if kind == names.VCPUOP else self._records(domain, given)
+            judged = self._judged(kind, domain, given, say)
             for count, verdict in enumerate(judged, 1):
                 if not count % _STEP:
                     say(f"{kind}, {domain}: {count} of {len(given)}")
                 yield verdict
+
+    def _judged(self, kind: str, domain: str, recipes: Sequence[Recipe], say: Say) -> Iterator[Verdict]:
+        if kind == names.VCPUOP:
+            return self._contexts(domain, recipes)
+        return self._records(domain, recipes) if kind == names.RECORD else self._entered(kind, recipes, say)
 
     def _contexts(self, domain: str, recipes: Iterable[Recipe]) -> Iterator[Verdict]:
         left = deque(recipes)
@@ -129,19 +141,27 @@ class Court:
             guest = self._guest(names.RECORD, domain)
             vcpuid = names.MISSING_VCPUID if recipe.target == names.MISSING else 1
             record = Record(Typecode.CPU, vcpuid, recipe.image(BASES).pack())
-            number = self._load(guest.domid, record)
+            number = entering.load(self._port, guest.domid, record)
             lines = self._lines(guest.domid)
-            is_crashed = bool(number) and self._port.domain(guest.domid).shutdown_reason == _CRASH
+            is_crashed = bool(number) and self._port.domain(guest.domid).has_crashed
             if is_crashed:
                 self._guests.pop((names.RECORD, domain)).destroy()
-            yield Verdict(recipe, number, tuple(lines), "crash" if is_crashed else "")
+            yield Verdict(recipe, number, tuple(lines), CRASH if is_crashed else "")
 
-    def _load(self, domid: int, record: Record) -> int:
-        try:
-            self._port.load_context(domid, save_stream.join((save_stream.header(), record, save_stream.END)))
-        except HypercallError as error:
-            return error.errno or errno.EIO
-        return 0
+    def _entered(self, kind: str, recipes: Iterable[Recipe], say: Say) -> Iterator[Verdict]:
+        self._port.console()
+        for recipe in recipes:
+            say(f"{recipe.kind}: {recipe.base} {recipe.changes}")  # the emulator may be lost to it
+            guest = self._guest(kind, recipe.domain)
+            number = entering.give(self._port, guest, recipe)
+            became = entering.outcome(self._port, guest.domid, recipe.image(BASES)) if not number else ""
+            lines = entering.before_dump(self._lines(guest.domid))
+            if became in (CRASH, REBOOT):
+                self._guests.pop((kind, recipe.domain)).destroy()
+                self._port.console()
+            elif recipe.interface == names.VCPUOP and not number:
+                self._port.reset_vcpu(guest.domid, 1)
+            yield Verdict(recipe, number, tuple(lines), became)
 
 
 def _bytes(recipe: Recipe) -> bytes | None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Dict, Iterable, Iterator, List, Mapping, NamedTuple, Sequence
 
+from integration.evidence import paging
+from integration.guest import layout
 from integration.verdicts.bases import BASES
 from integration.verdicts.recipe import (
     BROKEN, ENTRY_RECORD, ENTRY_VCPUOP, FRESH, KEPT, PLAIN, RECORD, VCPUOP, Claim, Recipe,
@@ -54,13 +56,16 @@ def _each(field: str, *values: int) -> List[Changes]:
 
 
 def _control() -> Iterator[Probe]:
-    yield _context("pg-without-pe", "cr0", "flat", _each("cr0", 0x80000010))
+    paged: Changes = {"cr3": paging.roots(layout.TABLES).pse, "cr4": 0x10}
+    yield _context("pg-without-pe", "cr0", "long", _each("cr0", 0x80000010))
+    yield _context("pg-without-pe", "cr0", "flat", [{**paged, "cr0": 0x80000010}], [{**paged, "cr0": 0x80000011}])
     yield _record("nw-without-cd", "cr0", "flat", _each("cr0", 0x20000011), _each("cr0", 0x60000011, 0x40000011))
     yield _context("cr0-high-bits", "cr0", "long", _each("cr0", 0x180000011, 1 << 63 | 0x80000011))
-    yield _context("lma-without-pg", "msr_efer", "flat", _each("efer", 0x100, 0x500))
+    # QEMU's #VMEXIT puts the whole host wrong when the guest left LME on and paging off.
+    yield _context("lma-without-pg", "msr_efer", "flat", _each("efer", 0x100, 0x500))._replace(is_entered=False)
     yield _record("long-mode-without-pae", "cr4", "long", _each("cr4", 0, 0x10))
     yield _record("lme-without-lma", "msr_efer", "long", _each("msr_efer", 0x100, 0x901))
-    yield _record("lme-without-lma", "msr_efer", "flat", [], _each("msr_efer", 0x100))
+    yield _record("lme-without-lma", "msr_efer", "flat", [], _each("msr_efer", 0x100))._replace(is_entered=False)
     yield _record("cs-l-and-d", "cs_arbytes", "long", _each("cs_arbytes", 0xE9B), [{}, {"cs_arbytes": 0xC9B}])
     yield _record("cet-without-wp", "cr4", "flat", _each("cr4", 1 << 23), [{"cr4": 1 << 23, "cr0": 0x10011}])._replace(
         is_entered=False)

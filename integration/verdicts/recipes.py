@@ -20,4 +20,4 @@ def of_release(release: str) -> List[Recipe]:
         fixed = [*given, *lints.of_interface(interface), *spread.every_bit(interface)]
         more = spread.at_random(interface, release)
         found += [*fixed, *itertools.islice(more, max(EACH - len(fixed), EACH // 4))]
-    return found
+    return [*found, *lints.entered()]

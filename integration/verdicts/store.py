@@ -12,6 +12,10 @@ from integration.verdicts.recipe import Claim, Recipe
 
 FOLDER = Path(__file__).resolve().parents[2] / "tests/data/verdicts"
 FORMAT = 1
+CRASH, REBOOT = "crash", "reboot"
+"""The domain was crashed; a vcpu of it shut it down by a triple fault."""
+RUNS, WAITS, STRAYS = "runs", "waits", "strays"
+"""A vcpu that was let run: it runs where it was started; not at all; it runs, but somewhere else."""
 
 
 class Verdict(NamedTuple):
@@ -21,7 +25,7 @@ class Verdict(NamedTuple):
         recipe: The recipe.
         errno: Zero, or what it answered with.
         lines: What it printed, without "(XEN)", the domain called 1.
-        outcome: ``crash`` if the domain was crashed; of a vcpu that was let run, see ``judge.run``.
+        outcome: What became of the domain, or of the vcpu if it was let run; empty for nothing.
     """
 
     recipe: Recipe

@@ -217,6 +217,16 @@ def test_a_state_that_the_processor_cannot_enter_crashes_the_domain_when_it_come
     ]
 
 
+def test_a_state_whose_first_instruction_faults_for_ever_asks_for_a_reboot() -> None:
+    machine = Machine(vendor="amd")
+    assert machine.initialise(1, context().with_values(eip=0x100000, cs_limit=0xFFFF, cs_ar=0xC9B)) == 0
+    machine.op(Op.up, 1)
+    assert machine.domain.shutdown == Shutdown.reboot
+    assert machine.host.console.lines == [
+        "(XEN) d1v1 Triple fault - invoking HVM shutdown action 1", "(XEN) *** Dumping Dom1 vcpu#1 state: ***",
+    ]
+
+
 def test_the_domain_policy_decides_which_cr4_bits_are_bad() -> None:
     machine = Machine(features=FEATURES)
     with refused("EINVAL"):

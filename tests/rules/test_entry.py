@@ -180,7 +180,7 @@ def test_reserved_flags_kill_only_where_xen_stores_them(release: str, found: lis
     assert _names(effect.after_initialise(context, Release.parse(release)), Release.parse(release)) == found
 
 
-LAB_DEADLY_CONTEXTS: list[dict[str, int]] = [{"cr0": 0x80000010}, {"cr0": 0x20000011}]
+LAB_DEADLY_CONTEXTS: list[dict[str, int]] = [{"cr0": 0x20000011}]
 LAB_RUNNING_CONTEXTS: list[dict[str, int]] = [
     {"eflags": 0, "esp": 0},
     {"cr0": 0x80000011, "cr4": 0x10, "cr3": 0x1000},
@@ -194,6 +194,12 @@ LAB_RUNNING_CONTEXTS: list[dict[str, int]] = [
     {"cr0": 0x11, "cs_ar": 0x9B, "cs_limit": 0xFFFF},
 ]
 AMD_LAB = Features(cr4_valid=0x7FC, efer_valid=0xD01, maxphysaddr=40, vendor="amd")
+
+
+def test_svm_has_paged_real_mode_but_no_long_mode_in_it() -> None:
+    paged = FLAT.with_values(cr0=0x80000010)
+    assert _names(paged, features=AMD_LAB) == []
+    assert "pg-without-pe" in _names(paged.with_values(msr_efer=0x500, cr4=0x20), features=AMD_LAB)
 
 
 @pytest.mark.parametrize("changes", LAB_DEADLY_CONTEXTS)

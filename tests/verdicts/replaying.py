@@ -7,7 +7,7 @@ import errno
 import re
 from dataclasses import replace
 from functools import lru_cache
-from typing import Dict, NamedTuple, Sequence, Tuple
+from typing import Dict, Mapping, NamedTuple, Sequence, Tuple
 
 from integration.verdicts import recipe as names
 from integration.verdicts import store
@@ -32,6 +32,14 @@ VCPUIDS = {
     names.MISSING: names.MISSING_VCPUID,
 }
 _GUEST = 1
+_SHUTDOWNS = {None: store.RUNS, int(Shutdown.crash): store.CRASH, int(Shutdown.reboot): store.REBOOT}
+LET_RUN: Mapping[str, str] = {
+    "rip-outside-limit": "APM volume 2, 4.12: QEMU looks at no segment limit",
+    "cs-not-present": "APM volume 2, 4.8: QEMU runs a CS without P",
+    "dr7-beyond-32-bits": "APM volume 2, 15.5.1: QEMU does not look at DR7; from 4.18 on the load refuses it",
+    "rip-above-4g": "APM volume 2, 4.12: as rip-outside-limit, for no limit is that large",
+}
+"""Fatal lints whose states the emulated processor runs: where they stand, and why it does not show."""
 _CALLER = re.compile(r"^d[01]v0 ")
 _OF_THE_LOAD = ("HVM1 restore: failed", "HVM restore d1: failed", "domain_crash called", "Domain 1 reported crashed")
 """What the load prints for any record that is refused."""
@@ -55,7 +63,15 @@ def recordings() -> Dict[str, Recording]:
 
 def of_xen(verdict: Verdict) -> Answer:
     """What the real one said."""
-    return Answer(verdict.errno, tuple(map(_without_line_number, verdict.lines)), verdict.outcome)
+    outcome = store.RUNS if verdict.outcome in (store.WAITS, store.STRAYS) else verdict.outcome
+    return Answer(verdict.errno, tuple(map(_without_line_number, verdict.lines)), outcome)
+
+
+def is_let_run(verdict: Verdict) -> bool:
+    """Whether a state is one of those that the emulated processor runs though no other would."""
+    claim = verdict.recipe.claim
+    is_broken = claim is not None and claim.side == names.BROKEN and claim.rule in LET_RUN
+    return is_broken and not verdict.errno and verdict.outcome == store.RUNS
 
 
 def _without_line_number(line: str) -> str:
@@ -78,11 +94,20 @@ class Model:
 
     def answer(self, recipe: Recipe) -> Answer:
         """What the model answers to a recipe; it forgets it again."""
-        place = recipe.interface, recipe.domain
+        place = recipe.kind, recipe.domain
         if place not in self._hosts:
             self._hosts[place] = _Host(self.release, self.features[recipe.domain])
         host = self._hosts[place]
+        if recipe.kind in (names.ENTRY_VCPUOP, names.ENTRY_RECORD):
+            return host.enter(recipe, self)
         return host.load(recipe, self) if recipe.interface == names.RECORD else host.initialise(recipe, self)
+
+    def disagrees(self, verdict: Verdict) -> bool:
+        """Whether it answers something else than Xen did; of a state that only the emulator runs, it has to die."""
+        answer, said = self.answer(verdict.recipe), of_xen(verdict)
+        if is_let_run(verdict):
+            return answer.errno != 0 or answer.outcome == store.RUNS
+        return answer != said
 
     def refusals(self, recipe: Recipe) -> Sequence[Finding]:
         """What the rules answer to a context for a fresh vcpu."""
@@ -115,7 +140,7 @@ class _Host:
         text, self._index = self.host.console.read(1 << 14, self._index, incremental=True)
         return tuple(_without_line_number(line[len("(XEN) ") :]) for line in text.decode().splitlines())
 
-    def initialise(self, recipe: Recipe, model: Model) -> Answer:
+    def _initialise(self, recipe: Recipe, model: Model) -> int:
         vcpuid, number = VCPUIDS[recipe.target], 0
         try:
             if recipe.base == names.NOWHERE:
@@ -126,20 +151,43 @@ class _Host:
             number = errno.ENOENT
         except HypercallError as error:
             number = error.errno or -1
+        return number
+
+    def initialise(self, recipe: Recipe, model: Model) -> Answer:
+        """Gives a vcpu the context, and makes it fresh again."""
+        number = self._initialise(recipe, model)
         if not number:
-            self.dom0.reset_vcpu(_GUEST, vcpuid)
+            self.dom0.reset_vcpu(_GUEST, VCPUIDS[recipe.target])
         return Answer(number, self._printed())
 
-    def load(self, recipe: Recipe, model: Model) -> Answer:
+    def enter(self, recipe: Recipe, model: Model) -> Answer:
+        """Gives the vcpu the state and lets it run; the domain is paused and sound again afterwards."""
+        number = (self._load if recipe.interface == names.RECORD else self._initialise)(recipe, model)
+        if number:
+            return Answer(number, self._printed())
+        if recipe.interface == names.VCPUOP:
+            self.guest.up(VCPUIDS[names.FRESH])
+        self.dom0.unpause(_GUEST)
+        became = _SHUTDOWNS[self.domain.shutdown]
+        self.dom0.pause(_GUEST)
+        self.domain.shutdown = None
+        self.dom0.reset_vcpu(_GUEST, VCPUIDS[names.FRESH])
+        return Answer(0, self._printed(), became)
+
+    def _load(self, recipe: Recipe, model: Model) -> int:
         record = Record(Typecode.CPU, VCPUIDS[recipe.target], model.image(recipe).pack())
-        number = 0
         try:
             self.dom0.load_context(_GUEST, save_stream.join((save_stream.header(), record, save_stream.END)))
         except HypercallError as error:
-            number = error.errno or -1
+            return error.errno or -1
+        return 0
+
+    def load(self, recipe: Recipe, model: Model) -> Answer:
+        """Loads a record; a domain that crashes of it is sound again afterwards."""
+        number = self._load(recipe, model)
         is_crashed = self.domain.shutdown == Shutdown.crash
         self.domain.shutdown = None
-        return Answer(number, self._printed(), "crash" if is_crashed else "")
+        return Answer(number, self._printed(), store.CRASH if is_crashed else "")
 
 
 def differ(verdict: Verdict, findings: Sequence[Finding]) -> bool:

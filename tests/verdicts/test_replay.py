@@ -13,6 +13,7 @@ from verdicts import replaying
 from verdicts.replaying import Answer, Model
 
 RELEASES = sorted(replaying.recordings())
+ENTRIES = (names.ENTRY_VCPUOP, names.ENTRY_RECORD)
 INTERFACES = (names.VCPUOP, names.RECORD)
 EACH = 5000
 Disagreement = Tuple[Verdict, Answer]
@@ -48,6 +49,14 @@ def test_the_rules_alone_say_what_xen_said_to_a_context(release: str, interface:
             if replaying.differ(verdict, findings):
                 wrong.append((verdict, findings))
     assert wrong == []
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_a_vcpu_that_was_let_run_lives_or_dies_as_the_model_says(release: str) -> None:
+    recording = replaying.recordings()[release]
+    model = Model(recording)
+    entered = [verdict for verdict in recording.verdicts if verdict.recipe.kind in ENTRIES]
+    assert [verdict for verdict in entered if model.disagrees(verdict)] == []
 
 
 def test_xen_both_takes_and_refuses_plenty_in_every_release() -> None:

@@ -12,11 +12,13 @@ from xenvcpu.model.clock import Clock
 from xenvcpu.model.console import Console
 from xenvcpu.model.domain import Domain, Shutdown
 from xenvcpu.rules.features import Features
-from xenvcpu.rules.release import Release
+from xenvcpu.rules.release import Release, Since
 
 CPUID_1_EAX = {"intel": 0x000306C3, "amd": 0x00800F12}
 CHANGESET = 0x7A9E1B2C3D4E
 _HOOKS = {"intel": "arch/x86/hvm/vmx/vmx.c", "amd": "arch/x86/hvm/svm/svm.c"}
+_NAMES_PATH = Since("4.17")
+"""Before, each folder was compiled from inside, and `__FILE__` had no folder."""
 _LINE = 1
 """For the line of a source file, which is another in every build."""
 
@@ -85,6 +87,21 @@ class Hypervisor:
         ordered = (self.domains[domid] for domid in sorted(self.domains))
         return [domain for domain in ordered if domain.is_hvm and not domain.is_privileged]
 
+    @property
+    def _hook(self) -> str:
+        """The source file that crashes a domain, as Xen prints it."""
+        path = _HOOKS[self.vendor]
+        return path if self.release in _NAMES_PATH else path.rsplit("/", 1)[-1]
+
+    def triple_fault(self, domain: Domain, vcpuid: int) -> None:
+        """Shut a domain down for a fault of a vcpu that nothing handles (hvm_triple_fault): it asks to be rebooted."""
+        if domain.shutdown is None:
+            self.console.print(
+                f"d{domain.domid}v{vcpuid} Triple fault - invoking HVM shutdown action {Shutdown.reboot.value}"
+            )
+            self.console.print(f"*** Dumping Dom{domain.domid} vcpu#{vcpuid} state: ***")
+        domain.shut_down(Shutdown.reboot)
+
     def crash(self, domain: Domain, vcpuid: Optional[int] = None, *reasons: str) -> None:
         """Crash a domain (domain_crash), with Xen's lines for it.
 
@@ -96,7 +113,7 @@ class Hypervisor:
         if domain.shutdown is None:
             for reason in reasons:
                 self.console.print(reason)
-            self.console.print(f"domain_crash called from {_HOOKS[self.vendor]}:{_LINE}")
+            self.console.print(f"domain_crash called from {self._hook}:{_LINE}")
             who = f"(vcpu#{vcpuid}) crashed" if vcpuid is not None else "reported crashed by domain 0"
             self.console.print(f"Domain {domain.domid} {who} on cpu#0:")
         domain.shut_down(Shutdown.crash)

@@ -31,6 +31,11 @@ def features(host: Hypervisor, domain: Domain, vcpu: Optional[Vcpu] = None) -> F
     return replace(domain.features, vendor=host.vendor, is_hap=domain.is_hap, registered_vcpu_info=registered)
 
 
+def refusals_before_reading(host: Hypervisor, domain: Domain, vcpu: Vcpu) -> Tuple[Finding, ...]:
+    """Why VCPUOP_initialise refuses this vcpu before it reads any context; empty if it does not."""
+    return vcpuop.refusals_before_reading(host.release, features(host, domain, vcpu), vcpu.vcpuid)
+
+
 def refusals_of_initialise(host: Hypervisor, domain: Domain, vcpu: Vcpu, context: Image) -> Tuple[Finding, ...]:
     """Why VCPUOP_initialise refuses this `struct vcpu_hvm_context`, in Xen's order; empty if it does not."""
     return vcpuop.refusals(context, host.release, features(host, domain, vcpu), vcpuid=vcpu.vcpuid)

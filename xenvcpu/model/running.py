@@ -10,8 +10,13 @@ from xenvcpu.model.vcpu import Vcpu
 
 _REFUSAL = {
     "intel": "d{domid}v{vcpuid} vmentry failure (reason 0x80000021): Invalid guest state (0)",
-    "amd": "d{domid}v{vcpuid} Unexpected vmexit: reason 0xffffffff, exitinfo 0, 0",
+    "amd": "d{domid}v{vcpuid} Unexpected vmexit: reason 0xffffffff, exitinfo1 0, exitinfo2 0",
 }
+_TRIPLE_FAULTS = {
+    "intel": frozenset(("rip-outside-limit",)),
+    "amd": frozenset(("rip-outside-limit", "rip-beyond-canonical", "lme-without-lma")),
+}
+"""The lints of states that the processor enters: the first instruction faults, and so does each fault in turn."""
 
 
 def settle(host: Hypervisor) -> None:
@@ -30,7 +35,11 @@ def _enter(host: Hypervisor, domain: Domain, vcpu: Vcpu) -> None:
     if domain.shutdown is not None:
         return
     state = vcpu.image
-    if judge.fatal(host, domain, state):
+    fatal = {finding.rule for finding in judge.fatal(host, domain, state)}
+    if fatal and fatal <= _TRIPLE_FAULTS[host.vendor]:
+        host.triple_fault(domain, vcpu.vcpuid)
+        return
+    if fatal:
         reason = _REFUSAL[host.vendor].format(domid=domain.domid, vcpuid=vcpu.vcpuid)
         host.crash(domain, vcpu.vcpuid, reason)
         return

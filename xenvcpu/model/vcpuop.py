@@ -22,7 +22,6 @@ from xenvcpu.model.vcpu import Vcpu
 from xenvcpu.rules import effect
 from xenvcpu.rules.release import Release, Since
 from xenvcpu.rules.rule import hex_c
-from xenvcpu.rules.vcpuop import needs_vcpu_info
 
 HYPERCALL = 24
 
@@ -86,8 +85,8 @@ _OF_SEGMENT = ("_sel", "_base", "_limit", "_arbytes")
 
 def _initialise(call: Call) -> int:
     host, domain, vcpu = call.host, call.domain, call.vcpu
-    if not vcpu.has_vcpu_info and needs_vcpu_info(host.release, vcpu.vcpuid):
-        raise Refused(errno.EINVAL)
+    for finding in judge.refusals_before_reading(host, domain, vcpu):
+        raise Refused.by_name(finding.errno or "EINVAL")
     context = vcpu_hvm_context.decode(call.argument.read(vcpu_hvm_context.SIZE))
     if vcpu.is_initialised:
         raise Refused(errno.EEXIST)

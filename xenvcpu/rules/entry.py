@@ -55,6 +55,12 @@ def _paging(case: Case) -> bool:
     return bool(case["cr0"] & CR0_PG)
 
 
+def _paging_unprotected(case: Case) -> bool:
+    # SVM has paged real mode (APM volume 2, 15.19), only not together with long mode.
+    is_taken = case.features.vendor == AMD and not case["msr_efer"] & EFER_LME
+    return case["cr0"] & (CR0_PG | CR0_PE) == CR0_PG and not is_taken
+
+
 def _rip_beyond_limit(case: Case) -> bool:
     # With an IDT the guest may survive the #GP; a fresh vcpu has none, and triple-faults.
     is_checked = not is_64bit(case) and is_present(case, "cs")
@@ -69,7 +75,7 @@ def _pae_unaligned(case: Case) -> bool:
 
 _CONTROL = (
     _lint(
-        "pg-without-pe", "cr0", lambda case: case["cr0"] & (CR0_PG | CR0_PE) == CR0_PG, "CR0.PG needs CR0.PE",
+        "pg-without-pe", "cr0", _paging_unprotected, "CR0.PG needs CR0.PE",
         "set bit 0 as well, or clear bit 31 for a start without paging", _BOTH,
     ),
     _lint(

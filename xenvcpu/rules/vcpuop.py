@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Iterator, Optional, Tuple
 
 from xenvcpu.abi.registers import AR_P, CR0_PG, CR4_PAE, EFER_LMA, EFER_LME
+from xenvcpu.abi import vcpu_hvm_context
 from xenvcpu.abi.layout import Image
 from xenvcpu.abi.vcpu_hvm_context import Mode
 from xenvcpu.rules import effect, segments
@@ -186,6 +187,12 @@ def case(image: Image, release: Release, features: Features = UNKNOWN, vcpuid: O
         for name, field, judged in segments.JUDGED:
             made[judged] = effect.adjusted_ar(name, made[field], release)
     return made
+
+
+def refusals_before_reading(release: Release, features: Features, vcpuid: int) -> Tuple[Finding, ...]:
+    """What Xen answers before it reads the context, whatever that is; arguments as `refusals`."""
+    nothing = vcpu_hvm_context.LAYOUT_32B.image()
+    return first_refusal(in_release(single(_VCPU_INFO), release), case(nothing, release, features, vcpuid))
 
 
 def refusals(

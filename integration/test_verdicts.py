@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: MIT
+"""The recorded verdicts are true: some of them, chosen anew each time, are given again by the running Xen."""
+
+from __future__ import annotations
+
+import random
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from integration.verdicts import recipe as names
+from integration.verdicts import store
+from integration.verdicts.judge import Court
+from integration.verdicts.store import CRASH, Recording
+from xenvcpu.api import open_host
+
+SAMPLE = 200
+CRASHES = 2
+"""Each of them costs a domain."""
+
+
+def recording_of(xen: str) -> Recording:
+    """What was recorded on this very Xen, or on its branch."""
+    for path in store.files():
+        recording = store.read(path)
+        if recording.xen.rsplit(".", 1)[0] == xen.rsplit(".", 1)[0]:
+            return recording
+    pytest.skip(f"no verdicts were recorded on Xen {xen}")
+
+
+def test_xen_says_again_what_was_recorded(tiny_image: Path) -> None:
+    """Two hundred contexts on both interfaces get the same errno, console lines and outcome as in the files."""
+    seed = random.randrange(1 << 32)
+    with open_host("dom0") as host, closing(Court(tiny_image, host.dom0)) as court:
+        recorded = recording_of(str(host.dom0.release)).verdicts
+        kept = [verdict for verdict in recorded if verdict.recipe.kind in (names.VCPUOP, names.RECORD)]
+        usual = [verdict for verdict in kept if verdict.outcome != CRASH]
+        crashing = [verdict for verdict in kept if verdict.outcome == CRASH]
+        chosen = random.Random(seed).sample(usual, SAMPLE) + random.Random(seed).sample(crashing, CRASHES)
+        again = list(court.judge([verdict.recipe for verdict in chosen], lambda line: None))
+    expected = {repr(verdict.recipe): verdict for verdict in chosen}
+    assert [verdict for verdict in again if verdict != expected[repr(verdict.recipe)]] == [], f"seed {seed}"
