@@ -28,7 +28,7 @@ def files(kind: str) -> Iterator[Tuple[str, str]]:
         yield f"commands/{page.name}.md", myst.write(page, page.name.replace("-", " "), without=commands.ENDS)
     yield "xenvcpu-context.md", myst.write(contextfile.page(), "Context files")
     yield "xenvcpu-rules.md", myst.write(rulebook.page(), "Rules")
-    yield "errors.md", myst.write(failures.page(), "Exit codes and errors")
+    yield "errors.md", myst.write(failures.page(), "Exit codes")
 
 
 def write(kind: str, folder: Path) -> None:

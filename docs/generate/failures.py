@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Exit codes and errors as a page of the site."""
+"""Exit codes, and the errors that lead to them, as a page of the site."""
 
 from __future__ import annotations
 
@@ -19,43 +19,37 @@ def kinds() -> Iterator[Type[XenVcpuError]]:
             yield kind
 
 
-def exit_code(kind: Type[XenVcpuError]) -> int:
-    """How the command ends with an error of a kind."""
+def exit_code(kind: Type[XenVcpuError], rule: str) -> int:
+    """How the command ends with an error of a kind; one about a context may name a rule."""
     error = kind.__new__(kind)
     if isinstance(error, ContextError):
-        error.rule = "some-rule"
+        error.rule = rule
     return int(exit_of(error))
 
 
-def _kind(kind: Type[XenVcpuError]) -> str:
-    first = (inspect.getdoc(kind) or "").partition("\n\n")[0]
-    # The class that comes first leads to all of our own.
-    ours = [base.__name__ for base in kind.__mro__[1:] if base in set(kinds())][:1]
-    others = [base.__name__ for base in kind.__bases__ if base.__module__ == "builtins" and base is not Exception]
-    under = ", ".join(f"`{name}`" for name in (*ours, *others))
-    return f"{first}{f' A kind of {under}.' if under else ''} Exit code {exit_code(kind)}."
+def _led_to(code: int) -> str:
+    named = []
+    for kind in kinds():
+        if code in (with_rule := exit_code(kind, "some-rule"), exit_code(kind, "")):
+            # Of a kind that may end either way, this is one of them.
+            differs = with_rule != exit_code(kind, "") and not _always_names_a_rule(kind)
+            if with_rule == code or differs:
+                when = (" if it names a rule" if with_rule == code else " if it names none") if differs else ""
+                named.append(f"`{kind.__name__}`{when}")
+    return f" Errors: {', '.join(named)}." if named else ""
+
+
+def _always_names_a_rule(kind: Type[XenVcpuError]) -> bool:
+    return issubclass(kind, errors.RefusedContextError)
 
 
 def page() -> Page:
     """The page."""
-    codes = tuple((str(int(code)), meaning) for code, meaning in MEANINGS.items())
+    codes = tuple((str(int(code)), f"{meaning}.{_led_to(int(code))}") for code, meaning in MEANINGS.items())
     return Page(
-        "errors", 7, "Exit codes of the command, and the errors of `xenvcpu.errors` that lead to them.", (),
-        (
-            Section("Exit codes", (Definitions(codes), Paragraph(
-                "With `--json` an error is a JSON document on stderr, and stdout stays empty."
-            ))),
-            Section("Errors", (
-                Paragraph("Each is under `XenVcpuError`, which has these attributes whatever the error:"),
-                Definitions(tuple(_attributes())),
-                Definitions(tuple((kind.__name__, _kind(kind)) for kind in kinds())),
-            )),
-        ),
+        "errors", 7, "How the command ends, and the errors of `xenvcpu.errors` that lead to it", (),
+        (Section("What each means", (
+            Definitions(codes),
+            Paragraph("With `--json` an error is a JSON document on stderr, and stdout stays empty."),
+        )),),
     )
-
-
-def _attributes() -> Iterator[tuple[str, str]]:
-    lines = (inspect.getdoc(XenVcpuError) or "").partition("Attributes:\n")[2].splitlines()
-    for line in lines:
-        name, _, meaning = line.strip().partition(": ")
-        yield name, meaning
