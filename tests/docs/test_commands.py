@@ -128,6 +128,17 @@ def unknown(words: list[str]) -> list[str]:
     return left
 
 
+def test_of_every_command_it_is_told_whether_a_real_xen_has_seen_it() -> None:
+    told = [*places.NO_HOST, *places.ON_XEN, *places.NOT_YET_ON_XEN]
+    assert sorted(told) == sorted([*examples(), "start self"])
+
+
+@pytest.mark.parametrize("shown_by", sorted({*places.ON_XEN.values()}))
+def test_a_suite_that_shows_a_command_on_a_real_xen_is_there(shown_by: str) -> None:
+    file, _, name = shown_by.partition("::")
+    assert f"def {name}(" in (ROOT / file).read_text(encoding="utf-8")
+
+
 def test_what_runs_elsewhere_is_documented_and_is_shown_there() -> None:
     shown = [*(block for page in SHOWN for block in blocks(page)), *examples().values()]
     typed_ = [each.command for block in shown if block.language == "console" for each in typed(block)]
