@@ -17,7 +17,7 @@ class Event:
 
     Attributes:
         kind: ``ready``, ``alive``, ``guest``, ``collected``, ``begin``, ``test``,
-            ``output``, ``expired``, ``broken`` or ``done``.
+            ``output``, ``expired``, ``play``, ``broken`` or ``done``.
         fields: The rest of it.
     """
 

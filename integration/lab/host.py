@@ -5,8 +5,10 @@ What is told apart here: a job that ended, whatever its result, and a host that
 was lost on the way (QEMU ended, Xen or dom0 fell silent, a limit passed).
 """
 
+import shutil
 import subprocess
 import tarfile
+import tempfile
 import time
 from collections import deque
 from dataclasses import dataclass
@@ -44,6 +46,10 @@ class EmulatedHost:
         machine: What to boot.
         work: Directory for console and results.
         limits: Bounds in time.
+
+    Attributes:
+        console: The file with all that Xen and the dom0 print.
+        commands: The socket of the command channel, there while the host is.
     """
 
     def __init__(self, machine: qemu.Machine, work: Path, limits: Limits) -> None:
@@ -56,7 +62,10 @@ class EmulatedHost:
         self._guests: Dict[str, Deque[str]] = {}
 
     def __enter__(self) -> "EmulatedHost":
-        argv = self._machine.command() + qemu.channel_arguments(self.console, self._results)
+        # the name of a socket may have 107 characters, which a path below our cache can exceed
+        self.commands = Path(tempfile.mkdtemp(prefix="xenvcpu-lab-")) / "commands"
+        argv = self._machine.command()
+        argv += qemu.channel_arguments(self.console, self._results, self.commands)
         self._total = Deadline(self._limits.total)
         with self._errors.open("wb") as errors:
             self._process = qemu.start(argv, errors)
@@ -74,6 +83,7 @@ class EmulatedHost:
             for stream in (self._process.stdin, self._process.stdout):
                 if stream is not None:
                     stream.close()
+        shutil.rmtree(self.commands.parent, ignore_errors=True)
 
     def events(self) -> Iterator[Event]:
         """Yields what the dom0 says, up to and including ``done``.

@@ -53,13 +53,15 @@ class Machine:
         return argv
 
 
-def channel_arguments(console: Path, results: Path) -> List[str]:
-    """Returns the arguments for a batch run: status on stdout, the rest in files."""
+def channel_arguments(console: Path, results: Path, commands: Path) -> List[str]:
+    """Returns the arguments for a batch run: status on stdout, commands by a socket, the rest in files."""
     argv = ["-chardev", f"file,id=console,path={console}", "-serial", "chardev:console"]
     argv += ["-chardev", "stdio,id=status,signal=off", "-device", "virtio-serial-pci"]
     argv += ["-device", "virtserialport,nr=1,chardev=status,name=xenvcpu.status"]
     argv += ["-chardev", f"file,id=results,path={results}"]
     argv += ["-device", "virtserialport,nr=2,chardev=results,name=xenvcpu.results"]
+    argv += ["-chardev", f"socket,id=commands,path={commands},server=on,wait=off"]
+    argv += ["-device", "virtserialport,nr=3,chardev=commands,name=xenvcpu.commands"]
     return argv
 
 

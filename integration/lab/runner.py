@@ -11,6 +11,7 @@ from typing import Callable, Dict, List, Tuple
 from integration.lab.errors import LostHostError
 from integration.lab.events import Event
 from integration.lab.host import EmulatedHost, Limits
+from integration.lab.outside import Outside
 from integration.lab.qemu import Machine
 from integration.promises import Count
 
@@ -110,7 +111,10 @@ class Runner:
         work.mkdir()
         started = time.monotonic()
         with EmulatedHost(machine, work, self._limits) as host:
+            outside = Outside(host.commands, work)
             for event in host.events():
+                if event.kind == "play":
+                    outside.take(event)
                 self._follow(event, outcome, time.monotonic() - started)
             self._results.mkdir(parents=True, exist_ok=True)
             host.unpack_results(self._results)

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: MIT
+"""The command channel, host side: a request to the dom0, and its answer, each one line of JSON.
+
+Behind the socket is a port of the dom0, where ``integration.lab.dom0.commands`` answers. One client
+at a time is served, another waits in ``connect``. An answer that belongs to a client which has gone may
+come to the next one, which tells it by its id.
+"""
+
+import json
+import socket
+import time
+import uuid
+from typing import Any, Dict
+
+
+class ChannelError(Exception):
+    """The dom0 does not answer."""
+
+
+def ask(path: str, timeout: float, **request: object) -> Dict[str, Any]:
+    """Sends a request and returns the answer.
+
+    Args:
+        path: The socket.
+        timeout: Limit in seconds for all of it.
+        request: Its fields; see ``Commands.answer``.
+
+    Raises:
+        ChannelError: There was none in time.
+    """
+    number = uuid.uuid4().hex
+    end = time.monotonic() + timeout
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+        try:
+            client.settimeout(timeout)
+            client.connect(path)
+            client.sendall(json.dumps({"id": number, **request}).encode() + b"\n")
+            pending = b""
+            while True:
+                client.settimeout(max(0.01, end - time.monotonic()))
+                data = client.recv(1 << 16)
+                if not data:
+                    raise ChannelError("the dom0 has gone")
+                *lines, pending = (pending + data).split(b"\n")
+                for line in lines:
+                    answer = _parse(line)
+                    if answer.get("id") == number:
+                        return answer
+        except OSError as error:
+            raise ChannelError(f"no answer from the dom0: {error}") from error
+
+
+def _parse(line: bytes) -> Dict[str, Any]:
+    """The answer in a line; nothing in one whose beginning went to somebody else."""
+    try:
+        answer = json.loads(line)
+    except ValueError:
+        return {}
+    return answer if isinstance(answer, dict) else {}
