@@ -10,6 +10,7 @@ from typing import List, Optional, Sequence, Tuple
 from integration.evidence import host, xl
 from integration.evidence.domain import StubbedDomain
 from integration.evidence.stubs import StubArea, await_true
+from integration.evidence.tinymemory import TinyMemory
 from integration.guest import build, layout
 
 _START_LIMIT = 60.0
@@ -43,7 +44,7 @@ class Watch:
     tsc_back: int
 
 
-class TinyGuest(StubbedDomain):
+class TinyGuest(StubbedDomain, TinyMemory):
     """A PVH domain whose boot vcpu counts beats and does hypercalls for dom0.
 
     Args:
@@ -79,33 +80,6 @@ class TinyGuest(StubbedDomain):
             self.destroy()
             raise
 
-    def _field(self, offset: int) -> int:
-        return self.memory.read_word(layout.MAILBOX + offset)
-
-    def _set(self, offset: int, value: int) -> None:
-        self.memory.write_word(layout.MAILBOX + offset, value & 0xFFFFFFFF)
-
-    def _alive(self) -> bool:
-        return self._field(layout.MB_MAGIC) == layout.MAGIC and self.beat() > 1
-
-    def beat(self) -> int:
-        """Returns the beat counter, which grows while the boot vcpu runs."""
-        return self._field(layout.MB_BEAT)
-
-    def await_beats(self, count: int = 3, timeout: float = 30.0) -> int:
-        """Waits for so many more beats and returns the counter.
-
-        Raises:
-            StubError: The boot vcpu does not run.
-        """
-        first = self.beat()
-        await_true(
-            lambda: (self.beat() - first) & 0xFFFFFFFF >= count,
-            f"the boot vcpu of {self.name} does not beat",
-            timeout,
-        )
-        return self.beat()
-
     def follow_reboot(self) -> None:
         """Waits until the domain is back under another domid, and beats."""
         old = self.domid
@@ -127,16 +101,6 @@ class TinyGuest(StubbedDomain):
             return self._alive()
         except OSError:  # it has no memory there yet
             return False
-
-    def ask(self, op: int, *arguments: int) -> int:
-        """Asks the boot vcpu for a hypercall, as ``hypercall``, and returns the number of the request."""
-        self._set(layout.MB_OP, op)
-        for number in range(5):
-            value = arguments[number] if number < len(arguments) else 0
-            self._set(layout.MB_ARGS + 4 * number, value)
-        sequence = (self._field(layout.MB_REQUEST) + 1) & 0xFFFFFFFF
-        self._set(layout.MB_REQUEST, sequence)
-        return sequence
 
     def hypercall(self, op: int, *arguments: int, timeout: float = 30.0) -> int:
         """Lets the boot vcpu do a hypercall and returns its result.

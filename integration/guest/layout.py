@@ -13,6 +13,8 @@ PAGE = 0x1000
 KERNEL = 0x100000
 #: A vcpu started here with IF set sleeps for ever, online.
 PARK = KERNEL
+#: The same, but it first stores its ESI at the address in its EDI.
+ANNOUNCE = KERNEL + 4
 #: Written by the boot vcpu, read by dom0, and the other way round.
 MAILBOX = 0x200000
 #: Xen's shared_info, mapped by the boot vcpu for its clock.
@@ -22,6 +24,8 @@ ARGUMENT = 0x202000
 STACK_TOP = 0x204000
 #: Filled by Xen; the entry of hypercall N stands at 32 * N.
 HYPERCALL_PAGE = 0x205000
+#: A page that nobody clears, for what vcpus announce.
+ANNOUNCED = 0x206000
 #: Page tables that dom0 writes for the stubs.
 TABLES = 0x210000
 #: A list of VCPUOPs for one request, each with its pointer's data behind it.
@@ -55,7 +59,11 @@ MB_LAST_ERROR = 0x40  # which register, see ERROR_NAMES
 MB_TSC_BACK = 0x44  # times that the TSC went backwards
 MB_TSC = 0x48
 MB_NOW = 0x50  # Xen's system time in ns at the last beat
+MB_UP_FIRST = 0x58  # bit N: vcpu N was up when the boot vcpu began
 MB_POLL = 0x60  # struct sched_poll
+
+#: The last vcpu that the boot vcpu asks for.
+UP_FIRST_LAST = 7
 
 MAGIC = 0x31565854
 #: Sleep between two beats.

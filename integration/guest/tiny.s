@@ -6,6 +6,7 @@
         .set XEN_MEMORY_OP, 12
         .set XENMEM_ADD_TO_PHYSMAP, 7
         .set XEN_VCPU_OP, 24
+        .set VCPUOP_IS_UP, 3
         .set XEN_SCHED_OP, 29
         .set SCHEDOP_POLL, 3
         .set TIME, SHARED_INFO + 32     # vcpu 0's clock, see read_now
@@ -21,6 +22,11 @@
 # PARK: the kernel's first bytes, where a vcpu can be started without a stub and at any
 # time, even before the boot vcpu ran. With IF set it is online for ever and does nothing.
 park:   hlt
+        jmp park
+
+# ANNOUNCE: the same, but first the vcpu stores ESI where EDI points.
+        .org park + ANNOUNCE - KERNEL, 0x90
+        movl %esi, (%edi)
         jmp park
 
         .globl start
@@ -51,6 +57,18 @@ start:
         movl $HYPERCALL_PAGE, %eax
         xorl %edx, %edx
         wrmsr
+
+        # Who is up while this vcpu has done no more than that.
+        movl $UP_FIRST_LAST, %ebp
+1:      movl $VCPUOP_IS_UP, %ebx
+        movl %ebp, %ecx
+        xorl %edx, %edx
+        call *(hypercall + XEN_VCPU_OP * 4)
+        cmpl $1, %eax
+        jne 2f
+        btsl %ebp, MAILBOX + MB_UP_FIRST
+2:      decl %ebp
+        jnz 1b
 
         movl $XENMEM_ADD_TO_PHYSMAP, %ebx
         movl $map_shared_info, %ecx

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""Suites of xenvcpu where domains are run: in toolstacks, and as a distribution installs it."""
+"""xenvcpu as the administrator's own tools meet it: package manager, libvirt, xl, XAPI, Prometheus, pytest."""

@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from tests.toolstacks.standin_xapi import ServerError, call_plugin
+from integration.evidence.xapi import ServerError, call_plugin
 
 
 def main() -> None:

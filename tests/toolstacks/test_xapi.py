@@ -18,7 +18,7 @@ pytest.importorskip("click")
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.toolstacks.standin_xapi import SESSION, ServerError, call_plugin, method_call
+from integration.evidence.xapi import SESSION, ServerError, call_plugin, method_call
 from xenvcpu.model import worldfile
 from xenvcpu.toolstacks.xapi import convention, plugin
 from xenvcpu.toolstacks.xapi.convention import Arguments, Failure, answer

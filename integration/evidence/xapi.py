@@ -43,7 +43,7 @@ def call_plugin(plugin: Path, function: str, arguments: Mapping[str, str], *, ca
     """
     done = subprocess.run(
         [str(plugin), call or method_call(function, arguments)], cwd="/", env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False,
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False,
     )
     if done.returncode != 0:
         raise ServerError("XENAPI_PLUGIN_FAILURE", "non-zero exit", done.stdout, done.stderr)
