@@ -201,8 +201,12 @@ def test_a_file_that_cannot_be_written_is_said(run: Run) -> None:
     assert "No such file" in json.loads(run(*command, "--json").err)["error"]["message"]
 
 
-def test_without_click_the_command_says_what_to_install(tmp_path: Path) -> None:
-    (tmp_path / "click.py").write_text("raise ModuleNotFoundError('No module named click', name='click')")
+@pytest.mark.parametrize(
+    "click", ["raise ModuleNotFoundError('No module named click', name='click')", "class Parameter: pass"],
+    ids=["none", "click 7"],
+)
+def test_without_click_8_the_command_says_what_to_install(tmp_path: Path, click: str) -> None:
+    (tmp_path / "click.py").write_text(click)
     environment = {**ENVIRONMENT, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ENVIRONMENT['PYTHONPATH']}"}
     ran = finished([*COMMAND, "list"], env=environment, capture_output=True)
     assert (5, True, False) == (ran.returncode, "xenvcpu[cli]" in ran.stderr, "Traceback" in ran.stderr)

@@ -44,6 +44,15 @@ def main() -> None:
         _flush()
 
 
+def _has_click() -> bool:
+    """Whether click is here, and not the click 7 of Debian 11, which lacks much of what the commands use."""
+    try:
+        import click
+    except ModuleNotFoundError:
+        return False
+    return hasattr(click.Parameter, "shell_complete")
+
+
 def _open_closed() -> None:
     """A standard stream that the caller has closed reads as empty and swallows what is written.
 
