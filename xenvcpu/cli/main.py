@@ -22,17 +22,14 @@ def main() -> None:
             # A name that the terminal's encoding lacks must not end the program.
             if stream is not None and hasattr(stream, "reconfigure"):
                 cast("_Reconfigurable", stream).reconfigure(errors="backslashreplace")
-        try:
-            from xenvcpu.cli.root import root
-
-            if COMPLETING in os.environ:
-                from xenvcpu.cli import completing  # noqa: F401  (tells click of our own for bash)
-        except ModuleNotFoundError as exc:
-            if exc.name != "click":
-                raise
+        if not _has_click():
             # 5: this host cannot; the table of codes needs click itself.
-            print(f"{PROGRAM}: the command line needs click: pip install 'xenvcpu[cli]'", file=sys.stderr)
+            print(f"{PROGRAM}: the command line needs click 8 or later: pip install 'xenvcpu[cli]'", file=sys.stderr)
             sys.exit(5)
+        from xenvcpu.cli.root import root
+
+        if COMPLETING in os.environ:
+            from xenvcpu.cli import completing  # noqa: F401  (tells click of our own for bash)
         root(prog_name=PROGRAM)
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
