@@ -14,9 +14,6 @@ from xenvcpu.cli.contexts import PRESET
 from xenvcpu.cli.options import Session
 from xenvcpu.errors import XenVcpuError
 
-PATIENCE = 2.0
-"""Seconds; whoever has pressed a key waits for no host that is busy."""
-
 _PLAIN = re.compile(r"[\w.+@-]+")
 """A name that a shell takes for one word, whatever it does with it: others are not offered."""
 
@@ -27,11 +24,10 @@ def _items(names: Iterable[str | None], incomplete: str) -> list[CompletionItem]
 
 def domain(context: click.Context, argument: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """The names of the host's domains; inside a guest, `self`."""
-    from xenvcpu.deadline import Patience
     from xenvcpu.host import SELF, open_host
 
     session = context.find_root().ensure_object(Session)
-    with suppress(XenVcpuError, OSError), open_host(session.host, Patience(PATIENCE, waits=False)) as host:
+    with suppress(XenVcpuError, OSError), open_host(session.host) as host:
         return _items([SELF] if host.is_inside else [found.name for found in host.domains()], incomplete)
     return []
 
