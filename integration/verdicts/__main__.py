@@ -19,7 +19,7 @@ from typing import List, Optional, Sequence
 
 from integration.evidence import host as here
 from integration.lab.releases import RELEASES
-from integration.verdicts import recipes, store
+from integration.verdicts import recipes, store, traces
 from integration.verdicts.bases import BASES
 from integration.verdicts.judge import FEATURES, Court
 from xenvcpu.api import open_host
@@ -27,19 +27,23 @@ from xenvcpu.api import open_host
 _RESULTS = Path("/lab/results")
 _FILE = "verdicts.json"
 _LIMIT = 3600
+_TRACES = 40
+_ONLY_TRACES = "traces"
 
 
 def judge(release: str, only: Optional[str], most: Optional[int], target: Path) -> None:
     """Has the running Xen judge the recipes of a release, and writes down what it said."""
     started = time.monotonic()
     given = recipes.of_release(release)
+    sequences = list(traces.made(_TRACES, release)) if only in (None, _ONLY_TRACES) else []
     if only is not None:
         given = [recipe for recipe in given if recipe.kind.startswith(only)]
     if most is not None:
         given = random.Random(0).sample(given, most)
     with open_host("dom0") as host, closing(Court(Path(os.environ[here.TINY_VARIABLE]), host.dom0)) as court:
         verdicts = list(court.judge(given, lambda line: print(line, flush=True)))
-        recording = store.Recording(str(host.dom0.release), FEATURES, BASES, verdicts)
+        seen = court.traces(sequences)
+        recording = store.Recording(str(host.dom0.release), FEATURES, BASES, verdicts, seen)
     target.write_bytes(store.dump(recording))
     print(f"{len(verdicts)} verdicts in {time.monotonic() - started:.0f} s")
 
@@ -50,7 +54,8 @@ def keep(release: str, text: bytes, only: Optional[str]) -> Path:
     recording = store.parse(text)
     if only is not None and path.exists():
         old = [verdict for verdict in store.read(path).verdicts if not verdict.recipe.kind.startswith(only)]
-        recording = recording._replace(verdicts=[*old, *recording.verdicts])
+        traces_ = recording.traces or store.read(path).traces
+        recording = recording._replace(verdicts=[*old, *recording.verdicts], traces=traces_)
     store.write(path, store.dump(recording))
     return path
 
@@ -81,7 +86,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     ]
     for part in parts:
         part.add_argument("--release", required=True, choices=list(RELEASES))
-        part.add_argument("--only", help="the kinds of recipe that begin so")
+        part.add_argument("--only", help="the kinds of recipe that begin so, or traces")
         part.add_argument("--most", type=int, help="no more than so many recipes")
     parts[0].add_argument("--wheel", type=Path, help="install this wheel, not a new one")
     parts[1].add_argument("--results", type=Path, default=_RESULTS)

@@ -18,6 +18,8 @@ from integration.verdicts import entering, recipe as names
 from integration.verdicts.bases import BASES
 from integration.verdicts.recipe import Recipe
 from integration.verdicts.store import CRASH, REBOOT, Verdict
+from integration.verdicts.traces import VCPUS as TRACED
+from integration.verdicts.traces import Bench, Seen, Step
 from xenvcpu.abi import vcpu_hvm_context
 from xenvcpu.abi.save_stream import Record, Typecode
 from xenvcpu.ports.dom0 import Dom0Port
@@ -77,14 +79,14 @@ class Court:
     def _guest(self, kind: str, domain: str) -> TinyGuest:
         key = kind, domain
         if key not in self._guests:
-            vcpus = names.VCPUS if kind == names.VCPUOP else 2
+            vcpus = {names.VCPUOP: names.VCPUS, "traces": TRACED}.get(kind, 2)
             guest = self._guests[key] = TinyGuest(self._image, vcpus, 64, **OPTIONS[domain])
             if kind == names.VCPUOP:
                 where = struct.pack("<QII", _INFO_PAGE, 0, 0)
                 self._expect(guest.vcpu_op(_REGISTER_VCPU_INFO, names.REGISTERED_VCPUID, where))
             elif kind == names.RECORD:
                 self._port.pause(guest.domid)
-            else:
+            elif kind != "traces":
                 entering.prepare(guest)
         return self._guests[key]
 
@@ -108,6 +110,16 @@ class Court:
                 if not count % _STEP:
                     say(f"{kind}, {domain}: {count} of {len(given)}")
                 yield verdict
+
+    def traces(self, sequences: Sequence[Sequence[Step]]) -> List[Tuple[List[Step], List[Seen]]]:
+        """Does sequences of calls on a domain that runs, and notes what is to be seen after each call."""
+        guest = self._guest("traces", names.PLAIN) if sequences else None
+        found = []
+        for steps in sequences:
+            assert guest is not None
+            bench = Bench(self._port, guest.domid, guest.vcpu_op)
+            found.append((list(steps), bench.run(steps)))
+        return found
 
     def _judged(self, kind: str, domain: str, recipes: Sequence[Recipe], say: Say) -> Iterator[Verdict]:
         if kind == names.VCPUOP:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Mapping, NamedTuple, Tuple
 
 from integration.verdicts.recipe import Claim, Recipe
+from integration.verdicts.traces import Seen, Step
 
 FOLDER = Path(__file__).resolve().parents[2] / "tests/data/verdicts"
 FORMAT = 1
@@ -42,12 +43,14 @@ class Recording(NamedTuple):
         features: What each domain may do, by the fields of ``Features``.
         bases: The sound contexts, by interface and name.
         verdicts: The verdicts.
+        traces: Sequences of steps, each with what was seen after every step.
     """
 
     xen: str
     features: Mapping[str, Mapping[str, Any]]
     bases: Mapping[str, Mapping[str, int]]
     verdicts: List[Verdict]
+    traces: List[Tuple[List[Step], List[Seen]]]
 
 
 def _row(verdict: Verdict) -> List[Any]:
@@ -66,14 +69,17 @@ def dump(recording: Recording) -> bytes:
     head: Dict[str, Any] = {"format": FORMAT, "xen": recording.xen, "features": recording.features}
     head["bases"] = recording.bases
     rows = ",\n".join(json.dumps(_row(verdict), separators=(",", ":")) for verdict in recording.verdicts)
-    return f'{json.dumps(head)[:-1]}, "verdicts": [\n{rows}\n]}}\n'.encode()
+    traces = ",\n".join(json.dumps(trace, separators=(",", ":")) for trace in recording.traces)
+    return f'{json.dumps(head)[:-1]}, "verdicts": [\n{rows}\n], "traces": [\n{traces}\n]}}\n'.encode()
 
 
 def parse(text: bytes) -> Recording:
     """What ``dump`` wrote."""
     given = json.loads(text)
     assert given["format"] == FORMAT
-    return Recording(given["xen"], given["features"], given["bases"], [_verdict(row) for row in given["verdicts"]])
+    verdicts = [_verdict(row) for row in given["verdicts"]]
+    traces = [(steps, [Seen(*seen) for seen in all_seen]) for steps, all_seen in given.get("traces", ())]
+    return Recording(given["xen"], given["features"], given["bases"], verdicts, traces)
 
 
 def write(path: Path, text: bytes) -> None:

@@ -71,7 +71,7 @@ def is_let_run(verdict: Verdict) -> bool:
     """Whether a state is one of those that the emulated processor runs though no other would."""
     claim = verdict.recipe.claim
     is_broken = claim is not None and claim.side == names.BROKEN and claim.rule in LET_RUN
-    return is_broken and not verdict.errno and verdict.outcome == store.RUNS
+    return is_broken and not verdict.errno and of_xen(verdict).outcome == store.RUNS
 
 
 def _without_line_number(line: str) -> str:

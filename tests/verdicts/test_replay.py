@@ -8,6 +8,7 @@ from typing import List, Tuple
 import pytest
 
 from integration.verdicts import recipe as names
+from integration.verdicts import store
 from integration.verdicts.store import Verdict
 from verdicts import replaying
 from verdicts.replaying import Answer, Model
@@ -57,6 +58,25 @@ def test_a_vcpu_that_was_let_run_lives_or_dies_as_the_model_says(release: str) -
     model = Model(recording)
     entered = [verdict for verdict in recording.verdicts if verdict.recipe.kind in ENTRIES]
     assert [verdict for verdict in entered if model.disagrees(verdict)] == []
+
+
+def test_the_processor_below_took_some_states_and_refused_others() -> None:
+    entered = [
+        verdict for recording in replaying.recordings().values() for verdict in recording.verdicts
+        if verdict.recipe.kind in ENTRIES
+    ]
+    outcomes = {verdict.outcome for verdict in entered}
+    assert {store.RUNS, store.CRASH, store.REBOOT} <= outcomes
+
+
+def test_what_the_emulator_lets_run_is_what_is_said_of_it() -> None:
+    """Each lint that should have killed a domain here and did not is named, with the manual's section."""
+    alive = {
+        verdict.recipe.claim.rule
+        for recording in replaying.recordings().values() for verdict in recording.verdicts
+        if verdict.recipe.claim is not None and replaying.is_let_run(verdict)
+    }
+    assert alive == set(replaying.LET_RUN)
 
 
 def test_xen_both_takes_and_refuses_plenty_in_every_release() -> None:
