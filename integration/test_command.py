@@ -10,8 +10,12 @@ from typing import Callable
 
 import pytest
 
-from integration import starts
+from integration import drivers, starts
 from integration.evidence.tiny import TinyGuest
+from xenvcpu import keptfile
+from xenvcpu.api import Dom0Domain, open_host
+from xenvcpu.capture import Capture
+from xenvcpu.left import Left
 
 Factory = Callable[..., TinyGuest]
 
@@ -58,6 +62,26 @@ def test_start_list_show_stop(tiny_guest: Factory, flat32: Path) -> None:
     stopped = xenvcpu("stop", listed["domains"][0]["uuid"], "1-3")
     assert stopped.returncode == 0, stopped.stderr
     assert guest.online() == [0]
+    guest.await_beats()
+
+
+def test_recover_brings_back_what_a_change_has_lost(tiny_guest: Factory, tmp_path: Path) -> None:
+    """From the file that a failed stop keeps: the lost vcpus run on with their registers."""
+    guest = tiny_guest(vcpus=4)
+    with open_host("dom0") as host:
+        domain = host.domain(guest.name)
+        assert isinstance(domain, Dom0Domain)
+        domain.start((1, 2, 3), drivers.parked)
+        stream = host.dom0.read_context(guest.domid, host.dom0.context_buffer(guest.domid))
+        capture = Capture(guest.domid, domain.info.handle, domain.release, "stop", (2, 3), stream)
+        domain.stop((2, 3))
+        path = keptfile.keep(capture, Left(down=(2, 3)), str(tmp_path / "kept"))
+        assert guest.online() == [0, 1]
+
+        done = xenvcpu("recover", path)
+        assert done.returncode == 0, done.stderr
+        assert guest.online() == [0, 1, 2, 3]
+        assert [domain.record(vcpuid)["rdi"] for vcpuid in (1, 2, 3)] == [0x501, 0x502, 0x503]
     guest.await_beats()
 
 

@@ -45,6 +45,10 @@ def test_start_self_runs_a_vcpu_through_vcpuop(linux_guest: Factory) -> None:
     assert status == 0 and guest.online() == [0], output
     status, output = command(guest, f"start self 1 /tmp/ap.toml {asked}")
     assert status == 4 and "initialised already" in output, output
+    status, output = command(guest, "up self 1")
+    assert status == 0 and guest.online() == [0, 1], output
+    status, output = command(guest, "stop self 1")
+    assert status == 0, output
 
     status, output = command(guest, "start self 2 /tmp/ap.toml --set cs_ar=0xc93")
     assert status == 3 and "cs-not-code" in output, output
