@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import time
+import warnings
 from pathlib import Path
 from typing import Any, Iterator
 
@@ -44,6 +46,21 @@ def test_a_guard_serves_until_the_host_is_closed(host: Host) -> None:
     pid = guard_of(os.getpid())
     host.close()
     assert not is_alive(pid)
+
+
+def test_a_guard_that_takes_its_time_to_end_is_left_to_it_without_a_word(host: Host) -> None:
+    start(host)
+    pid = guard_of(os.getpid())
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            host.close()
+            gc.collect()
+        assert said == [] and is_alive(pid)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    os.waitpid(pid, 0)
 
 
 def test_a_guard_is_deaf_to_the_signals_of_a_terminal(host: Host) -> None:

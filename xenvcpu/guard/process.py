@@ -10,9 +10,9 @@ import subprocess
 import sys
 import time
 import weakref
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import Any, Callable, Dict, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from xenvcpu import __version__
 from xenvcpu.errors import GuardError
@@ -26,6 +26,8 @@ _END = 1.0
 """Seconds that a guard has to end when nothing is left for it to do."""
 
 _ours: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+_ending: List[subprocess.Popen[bytes]] = []
+"""Guards that were let go and had not ended in time: they end by themselves, and are waited for with the next."""
 
 
 def _close_in_child() -> None:
@@ -130,12 +132,15 @@ def start(spec: str, folder: str) -> GuardProcess:
     except OSError as error:
         raise GuardError(f"the guard process cannot be started: {error.strerror}; nothing was touched") from error
     theirs.close()
+    _ending[:] = [guard for guard in _ending if guard.poll() is None]
 
     def end(patience: float) -> None:
         if not patience:
             process.kill()
-        with suppress(subprocess.TimeoutExpired):
+        try:
             process.wait(patience or None)
+        except subprocess.TimeoutExpired:
+            _ending.append(process)
 
     return GuardProcess(ours, journal, end)
 
