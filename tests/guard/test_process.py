@@ -41,23 +41,37 @@ def is_alive(pid: int) -> bool:
     return Path(f"/proc/{pid}").exists()
 
 
+def has_ended(pid: int) -> bool:
+    """Whether it ends by itself; one that is slow to is a zombie until it is waited for."""
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        try:
+            if Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z":
+                return True
+        except OSError:
+            return True
+        time.sleep(0.01)
+    return False
+
+
 def test_a_guard_serves_until_the_host_is_closed(host: Host) -> None:
     start(host)
     pid = guard_of(os.getpid())
     host.close()
-    assert not is_alive(pid)
+    assert has_ended(pid)
 
 
 def test_a_guard_that_takes_its_time_to_end_is_left_to_it_without_a_word(host: Host) -> None:
     start(host)
     pid = guard_of(os.getpid())
     os.kill(pid, signal.SIGSTOP)
+    gc.collect()  # what others have left is theirs
     try:
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
             host.close()
             gc.collect()
-        assert said == [] and is_alive(pid)
+        assert [str(each.message) for each in said if str(pid) in str(each.message)] == [] and is_alive(pid)
     finally:
         os.kill(pid, signal.SIGCONT)
     os.waitpid(pid, 0)
@@ -89,7 +103,7 @@ def test_a_fork_of_the_program_does_not_keep_its_guard_alive(host: Host) -> None
         os._exit(0)
     try:
         host.keeper.close()
-        assert not is_alive(pid)
+        assert has_ended(pid)
     finally:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)

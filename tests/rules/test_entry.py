@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -196,10 +197,11 @@ LAB_RUNNING_CONTEXTS: list[dict[str, int]] = [
 AMD_LAB = Features(cr4_valid=0x7FC, efer_valid=0xD01, maxphysaddr=40, vendor="amd")
 
 
-def test_svm_has_paged_real_mode_but_no_long_mode_in_it() -> None:
-    paged = FLAT.with_values(cr0=0x80000010)
-    assert _names(paged, features=AMD_LAB) == []
-    assert "pg-without-pe" in _names(paged.with_values(msr_efer=0x500, cr4=0x20), features=AMD_LAB)
+def test_svm_has_paged_real_mode_under_shadow_paging_and_no_long_mode_in_it() -> None:
+    paged, shadow = FLAT.with_values(cr0=0x80000010), dataclasses.replace(AMD_LAB, is_hap=False)
+    assert "pg-without-pe" not in _names(paged, features=shadow)
+    assert "pg-without-pe" in _names(paged, features=AMD_LAB)
+    assert "pg-without-pe" in _names(paged.with_values(msr_efer=0x500, cr4=0x20), features=shadow)
 
 
 @pytest.mark.parametrize("changes", LAB_DEADLY_CONTEXTS)

@@ -35,7 +35,8 @@ _GUEST = 1
 _SHUTDOWNS = {None: store.RUNS, int(Shutdown.crash): store.CRASH, int(Shutdown.reboot): store.REBOOT}
 LET_RUN: Mapping[str, str] = {
     "rip-outside-limit": "APM volume 2, 4.12: QEMU looks at no segment limit",
-    "cs-not-present": "APM volume 2, 4.8: QEMU runs a CS without P",
+    "cs-not-present": "APM volume 2, 15.5.1: QEMU runs a CS without P",
+    "pg-without-pe": "APM volume 2, 15.19: undefined where page faults are not intercepted; QEMU runs it",
     "dr7-beyond-32-bits": "APM volume 2, 15.5.1: QEMU does not look at DR7; from 4.18 on the load refuses it",
     "rip-above-4g": "APM volume 2, 4.12: as rip-outside-limit, for no limit is that large",
 }

@@ -165,7 +165,7 @@ RULES: Tuple[Rule, ...] = (
           "this Xen drops the reserved bits", "give 0x2, or 0x202 with interrupts on", _VCPUOP),
     _hint("real-mode-base", "cs_base cs_sel", _real_mode_base, "in real mode the base of CS is its selector times 16",
           "give cs_sel = cs_base / 16, so that code that saves CS and comes back lands where it was",
-          "SDM volume 3A, 20.1.1; APM volume 2, 4.5"),
+          "SDM volume 3B, 20.1.1; APM volume 2, 4.1"),
     *(_null_data(name) for name in ("ds", "es")),
     *(_limit_in_pages(name) for name in RECORD_SEGMENTS),
     *(_limit_without_g(name) for name in RECORD_SEGMENTS),
