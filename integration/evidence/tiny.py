@@ -94,13 +94,7 @@ class TinyGuest(StubbedDomain, TinyMemory):
         await_true(is_back, f"{self.name} did not come back", _START_LIMIT)
         self.memory.domid = self.domid
         self._tables = None
-        await_true(self._beats_again, f"{self.name} did not beat again", _START_LIMIT)
-
-    def _beats_again(self) -> bool:
-        try:
-            return self._alive()
-        except OSError:  # it has no memory there yet
-            return False
+        await_true(self._beats_yet, f"{self.name} did not beat again", _START_LIMIT)
 
     def hypercall(self, op: int, *arguments: int, timeout: float = 30.0) -> int:
         """Lets the boot vcpu do a hypercall and returns its result.

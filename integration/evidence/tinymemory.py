@@ -38,6 +38,13 @@ class TinyMemory:
     def _alive(self) -> bool:
         return self._field(layout.MB_MAGIC) == layout.MAGIC and self.beat() > 1
 
+    def _beats_yet(self) -> bool:
+        """As ``_alive``, of a domain that has its name already, and perhaps no memory."""
+        try:
+            return self._alive()
+        except OSError:
+            return False
+
     def beat(self) -> int:
         """Returns the beat counter, which grows while the boot vcpu runs."""
         return self._field(layout.MB_BEAT)
@@ -104,7 +111,7 @@ class FoundGuest(TinyMemory):
         self.name = name
         self.domid = xl.domid(name)
         self.memory = GuestMemory(self.domid)
-        await_true(self._alive, f"{name} did not start to beat", _START_LIMIT)
+        await_true(self._beats_yet, f"{name} did not start to beat", _START_LIMIT)
 
     def close(self) -> None:
         """Gives its memory back; the guest stays."""
