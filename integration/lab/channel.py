@@ -3,7 +3,8 @@
 
 Behind the socket is a port of the dom0, where ``integration.lab.dom0.commands`` answers. One client
 at a time is served, another waits in ``connect``. An answer that belongs to a client which has gone may
-come to the next one, which tells it by its id.
+come to the next one, which tells it by its id; and a request of which only the beginning was sent is
+ended by the next one, which begins with an end of line.
 """
 
 import json
@@ -34,7 +35,7 @@ def ask(path: str, timeout: float, **request: object) -> Dict[str, Any]:
         try:
             client.settimeout(timeout)
             client.connect(path)
-            client.sendall(json.dumps({"id": number, **request}).encode() + b"\n")
+            client.sendall(b"\n" + json.dumps({"id": number, **request}).encode() + b"\n")
             pending = b""
             while True:
                 client.settimeout(max(0.01, end - time.monotonic()))

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import traceback
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
@@ -67,8 +68,11 @@ class Outside:
         threading.Thread(target=self._deliver, args=(event,), daemon=True).start()
 
     def _deliver(self, event: Event) -> None:
-        program = find_ansible()
-        played = {"missing": MISSING} if program is None else self.play(program, event)
+        try:
+            program = find_ansible()
+            played = {"missing": MISSING} if program is None else self.play(program, event)
+        except Exception:  # whatever it is, the test waits for an answer
+            played = {"code": -1, "tasks": [], "out": traceback.format_exc()[-_TAIL:]}
         try:
             ask(str(self._commands), 60, deliver=played)
         except ChannelError:

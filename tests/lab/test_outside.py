@@ -6,6 +6,7 @@ import os
 import socket
 import sys
 import tempfile
+import termios
 import threading
 import time
 import tty
@@ -62,12 +63,18 @@ class Port:
     def __init__(self) -> None:
         self.outer, self._inner = os.openpty()
         tty.setraw(self._inner)
+        attributes = termios.tcgetattr(self._inner)
+        attributes[6][termios.VMIN] = 0  # it reads as empty, as the port does that nobody seems to be at
+        termios.tcsetattr(self._inner, termios.TCSANOW, attributes)
         self.path = os.ttyname(self._inner)
 
     def exchange(self, line: bytes) -> bytes:
-        """Puts a line in, and gives back the one that comes out."""
+        """Puts a line in, and gives back the one that comes out; none does for an empty one."""
+        is_empty = line == b"\n"
         while line:
             line = line[os.write(self.outer, line) :]
+        if is_empty:
+            return b""
         answer = b""
         while not answer.endswith(b"\n"):
             answer += os.read(self.outer, 65536)
@@ -101,19 +108,19 @@ def channel(port: Port, commands: Commands) -> Iterator[Channel]:
 
 
 def test_a_command_is_run_and_its_output_comes_back(channel: Channel) -> None:
-    answer = ask(channel.path, 20, run="cat; echo wrong >&2; exit 3", input="AP8K")
+    answer = ask(channel.path, 60, run="cat; echo wrong >&2; exit 3", input="AP8K")
     assert (answer["code"], answer["out"], answer["err"]) == (3, "AP8K", "d3JvbmcK")
 
 
 def test_what_is_delivered_waits_for_the_test(channel: Channel, commands: Commands) -> None:
-    ask(channel.path, 20, deliver={"code": 0})
-    assert commands.delivered.get(timeout=20) == {"code": 0}
+    ask(channel.path, 60, deliver={"code": 0})
+    assert commands.delivered.get(timeout=60) == {"code": 0}
 
 
 def test_an_answer_to_somebody_else_is_passed_over(channel: Channel) -> None:
     ours = channel.answer
     channel.answer = lambda line: b'e": 1}\n{"id": "other", "code": 7}\n' + ours(line)
-    assert ask(channel.path, 20, run="exit 2")["code"] == 2
+    assert ask(channel.path, 60, run="exit 2")["code"] == 2
 
 
 def test_a_dom0_that_is_gone_or_silent_is_told(channel: Channel, tmp_path: Path) -> None:
@@ -128,8 +135,15 @@ def test_a_request_may_come_in_pieces_and_be_large(channel: Channel, port: Port,
     os.write(port.outer, b'{"id": "1", ')
     time.sleep(0.1)
     assert json.loads(port.exchange(b'"deliver": 1}\n')) == {"id": "1"}
-    ask(channel.path, 20, deliver="x" * 300_000)
-    assert [commands.delivered.get(timeout=20) for _ in range(2)] == [1, "x" * 300_000]
+    ask(channel.path, 60, deliver="x" * 300_000)
+    assert [commands.delivered.get(timeout=60) for _ in range(2)] == [1, "x" * 300_000]
+
+
+@pytest.mark.parametrize("line", [b'{"id": "1", "run": "ec', b"\xff\n", b"[1]\n{}\n"])
+def test_a_line_that_is_no_request_is_passed_over(channel: Channel, port: Port, line: bytes) -> None:
+    """As when a client has gone before all of it was sent."""
+    os.write(port.outer, line)
+    assert ask(channel.path, 60, run="exit 2")["code"] == 2
 
 
 def event(tasks: List[object], *arguments: str) -> Event:
@@ -154,4 +168,14 @@ def test_without_ansible_the_test_is_told_why(
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     Outside(Path(channel.path), tmp_path).take(event([]))
-    assert "pip install ansible-core" in commands.delivered.get(timeout=20)["missing"]
+    assert "pip install ansible-core" in commands.delivered.get(timeout=60)["missing"]
+
+
+def test_a_play_that_cannot_be_begun_is_told(
+    channel: Channel, commands: Commands, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "ansible-playbook").touch()
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    Outside(Path(channel.path), tmp_path / "nothing").take(event([]))
+    played = commands.delivered.get(timeout=60)
+    assert played["code"] == -1 and "FileNotFoundError" in played["out"]

@@ -16,7 +16,7 @@ PORT = "/dev/vport0p3"
 #: A command that takes longer is killed.
 LIMIT = 240.0
 
-#: The port reads as empty while nobody is at its other end.
+#: The port reads as empty while nobody is at its other end, and a moment longer.
 _NOBODY = 0.02
 
 
@@ -55,12 +55,13 @@ class Commands:
             except BlockingIOError:
                 data = None
             if not data:
-                pending = b"" if data == b"" else pending
                 time.sleep(_NOBODY)
                 continue
             *lines, pending = (pending + data).split(b"\n")
             for line in lines:
-                self._send(json.dumps(self.answer(json.loads(line))).encode() + b"\n")
+                request = _parse(line)
+                if request is not None:
+                    self._send(json.dumps(self.answer(request)).encode() + b"\n")
 
     def _send(self, data: bytes) -> None:
         while data and not self._stop.is_set():
@@ -96,3 +97,12 @@ class Commands:
         texts = {"out": done.stdout, "err": done.stderr}
         coded = {name: base64.b64encode(text).decode() for name, text in texts.items()}
         return {**answer, "code": done.returncode, **coded}
+
+
+def _parse(line: bytes) -> Optional[Dict[str, Any]]:
+    """The request in a line; None if it is none, as when its client has gone in the midst of it."""
+    try:
+        request = json.loads(line)
+    except ValueError:
+        return None
+    return request if isinstance(request, dict) and "id" in request else None
