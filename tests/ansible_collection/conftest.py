@@ -71,7 +71,7 @@ def ansible(program: str, *arguments: object, folder: Path, env: Mapping[str, st
 
 def run_playbook(
     folder: Path, playbook: object, *arguments: object, inventory: object = "localhost,",
-    env: Mapping[str, str] = {}, timeout: float = 180,
+    env: Mapping[str, str] = {}, timeout: float = 900,
 ) -> Played:
     """Play a playbook: its name, or a list of tasks for all hosts of the inventory."""
     if isinstance(playbook, list):

@@ -61,14 +61,14 @@ def test_it_is_built_and_installed_and_its_documentation_read(tmp_path: Path) ->
     """From the checkout by ansible-galaxy, without a network; ansible-doc then reads the modules as installed."""
     # Ansible finds the collections beside whatever Python imports, too.
     env = {"ANSIBLE_COLLECTIONS_PATH": str(tmp_path), "PYTHONPATH": ""}
-    built = ansible("galaxy", "collection", "build", COLLECTION, folder=tmp_path, env=env, timeout=120)
+    built = ansible("galaxy", "collection", "build", COLLECTION, folder=tmp_path, env=env, timeout=900)
     assert built.returncode == 0, built.stdout
     for source in (COLLECTION, tmp_path / f"xenvcpu-xen-{xenvcpu.__version__}.tar.gz"):
         install = ("collection", "install", "--offline", "--force", "-p", tmp_path, source)
-        installed = ansible("galaxy", *install, folder=tmp_path, env=env, timeout=120)
+        installed = ansible("galaxy", *install, folder=tmp_path, env=env, timeout=900)
         assert installed.returncode == 0, installed.stdout
     names = [f"xenvcpu.xen.{module}" for module in MODULES]
-    read = ansible("doc", "--json", "-t", "module", *names, folder=tmp_path, env=env, timeout=120)
+    read = ansible("doc", "--json", "-t", "module", *names, folder=tmp_path, env=env, timeout=900)
     found = json.loads(read.stdout)
     assert sorted(found) == names
     for name in names:
