@@ -37,7 +37,7 @@ def log() -> Iterator[socket.socket]:
         pytest.skip(f"{SOCKET} belongs to a syslog daemon")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
         listening.bind(SOCKET)
-        listening.settimeout(5)
+        listening.settimeout(60)
         try:
             yield listening
         finally:

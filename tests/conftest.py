@@ -34,5 +34,5 @@ def listener(tmp_path: Path) -> Iterator[socket.socket]:
     """A socket that takes datagrams, as the system's log and systemd have one."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as made:
         made.bind(str(tmp_path / "listener"))
-        made.settimeout(20)
+        made.settimeout(60)
         yield made

@@ -31,7 +31,7 @@ def shown(columns: int, *arguments: str) -> list[str]:
             except OSError:
                 # The other side has closed it.
                 break
-        assert running.wait(20) == 0
+        assert running.wait(60) == 0
     os.close(ours)
     return re.sub(r"\x1b\[[0-9;]*m", "", text.decode()).replace("\r", "").rstrip("\n").split("\n")
 

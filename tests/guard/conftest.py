@@ -66,7 +66,7 @@ class Stage:
 
         thread = threading.Thread(target=serve)
         thread.start()
-        made = GuardProcess(ours, journal, lambda patience: thread.join(5))
+        made = GuardProcess(ours, journal, lambda patience: thread.join(60))
         self.processes.append(made)
         return made
 
@@ -78,7 +78,7 @@ class Stage:
 
 @pytest.fixture
 def stage(tmp_path: Path) -> Iterator[Stage]:
-    made = Stage(worlds.pvh(), tmp_path, Patience(timeout=2))
+    made = Stage(worlds.pvh(), tmp_path, Patience(timeout=60))
     yield made
     made.close()
     assert made.libraries.leaks == {}

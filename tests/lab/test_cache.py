@@ -66,9 +66,9 @@ def test_one_at_a_time(tmp_path: Path) -> None:
     with cache.lock(lambda: None):
         thread = threading.Thread(target=second)
         thread.start()
-        assert told.wait(10)
+        assert told.wait(60)
         assert not entered.is_set()
-    thread.join(10)
+    thread.join(60)
     assert entered.is_set()
 
 

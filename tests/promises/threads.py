@@ -27,7 +27,7 @@ from xenvcpu.model.hypervisor import Hypervisor
 from xenvcpu.model.libraries import ModelLibraries
 from xenvcpu.ports.dom0 import Dom0Port
 
-JOIN = 5.0
+JOIN = 60.0
 """Seconds after which a guard that still runs is a failure."""
 
 

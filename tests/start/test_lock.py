@@ -25,11 +25,11 @@ from xenvcpu.deadline import Patience
 from xenvcpu.lock import domain_lock
 with domain_lock(UUID(int=5), Path(sys.argv[1]), Patience(), Patience().begin()):
     print("held", flush=True)
-    time.sleep(60)
+    time.sleep(600)
 """
 
 
-SHORT = Patience(timeout=5)
+SHORT = Patience(timeout=60)
 
 
 def hold(folder: Path, handle: UUID = HANDLE, patience: Patience = SHORT) -> ContextManager[int]:

@@ -232,7 +232,7 @@ class TestFailures:
             assert process.poll() is None
             time.sleep(0.02)
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=20)
+        process.communicate(timeout=60)
         assert process.returncode == 130
         assert stage.domain is None
         assert [call[0] for call in stage.calls] == ["create", "destroy"]
