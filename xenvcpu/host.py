@@ -182,11 +182,15 @@ class Host:
 
         Raises:
             NoSuchDomainError: There is none.
+            HostError: `self` in dom0, or another domain from inside a guest.
         """
-        if which == SELF or self.is_inside:
+        if self.is_inside:
             if which != SELF:
                 raise HostError(f"inside a guest only its own vcpus can be driven: use `{SELF}`, not {which!r}")
             return GuestDomain(self.guest, self.guest.read_release(), no_audit if self.kind == "model" else syslog)
+        if which == SELF:
+            # Its own vcpus are a PV domain's here, or this very dom0's: nothing may stop them in passing.
+            raise HostError(f"`{SELF}` is a guest's own domain, and this is dom0; `xenvcpu list` shows the domains")
         text = str(which)
         if text.isascii() and text.isdigit() and int(text) < DOMID_FIRST_RESERVED:
             info = self.dom0.domain(int(text))

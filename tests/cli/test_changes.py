@@ -81,6 +81,11 @@ def test_a_timeout_is_a_positive_number_of_seconds(run: Run, world: str) -> None
     assert [run("--host", world, *START, "--timeout", text).code for text in ("0", "-1", "soon")] == [2, 2, 2]
 
 
+def test_what_is_not_a_number_is_no_timeout(run: Run, world: str) -> None:
+    ran = run("--host", world, *START, "--timeout", "nan")
+    assert ran.code == 2 and "not a number" in ran.err
+
+
 def test_recover_without_a_file_says_that_nothing_is_kept(run: Run, world: str) -> None:
     assert "nothing is kept" in run("--host", world, "recover").out
     assert run("--host", world, "recover", "--json").json["kept"] == []

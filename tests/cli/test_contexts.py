@@ -106,3 +106,15 @@ def test_bytes_of_another_length_are_refused(run: Run) -> None:
 
 def test_a_preset_that_is_given_as_a_file_is_explained(run: Run) -> None:
     assert "preset:flat32" in run("encode", "flat32", "--as", "cpu_record").err
+
+
+def test_a_preset_keeps_an_expression_that_is_for_every_vcpu(run: Run) -> None:
+    line = ("preset", "flat32", "--set", "eip=0x100000", "--set", "esp=0x80000 + 0x1000 * vcpuid")
+    assert 'esp = "0x80000 + 0x1000 * vcpuid"' in run(*line).out
+    assert run(*line, "--json").json["esp"] == "0x80000 + 0x1000 * vcpuid"
+    assert "esp = 0x82000\n" in run(*line, "--vcpu", "2").out
+
+
+def test_a_preset_keeps_no_expression_under_a_name_that_it_does_not_write(run: Run) -> None:
+    ran = run("preset", "long64", "--set", "msrs.0xc0000103=vcpuid")
+    assert ran.code == 2 and "--vcpu" in ran.err

@@ -92,6 +92,18 @@ def test_the_last_vcpu_is_not_stopped_unless_forced(run: Run, world: str) -> Non
     assert [0] == run("--host", world, "stop", "web", "all", "--force", "--json").json["stopped"]
 
 
+def test_dom0_is_not_driven_by_the_word_self(run: Run, world: str) -> None:
+    for command in (["stop", "self", "1"], ["list", "self"], ["up", "self", "1"]):
+        ran = run("--host", world, *command)
+        assert ran.code == 5 and "this is dom0" in ran.err
+
+
+def test_a_start_that_finds_nothing_to_do_answers_json_of_the_same_shape(run: Run, world: str) -> None:
+    line = ("--host", world, "start", "web", "all", "preset:flat32", *AT, "--json")
+    first, again = run(*line).json, run(*line).json
+    assert (first.keys(), [], [0, 1, 2, 3]) == (again.keys(), again["started"], again["kept"])
+
+
 def test_stop_tells_as_json_which_vcpus_were_down(run: Run, world: str) -> None:
     run("--host", world, "start", "web", "1", "preset:flat32", *AT)
     told = run("--host", world, "stop", "web", "1-2", "--json").json

@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+import errno
 from typing import Iterator
 
 import pytest
 
 from xenvcpu.dom0domain import Dom0Domain
-from xenvcpu.errors import DomainError, RefusedContextError
+from xenvcpu.errors import DomainError, HypercallError, RefusedContextError
 from xenvcpu.host import Host, open_host
 from xenvcpu.toolstacks.applying import apply, foresee, foresee_stop, judge, stop
 from xenvcpu.toolstacks.declaration import Declaration, DeclarationError
@@ -67,6 +68,15 @@ def test_with_reset_a_refused_context_stops_nothing(web: Dom0Domain) -> None:
     with pytest.raises(RefusedContextError):
         apply(web, Declaration(CONTEXT, "1", {"cr0": "0x80000000"}, reset=True))
     assert online(web) == [0, 1]
+
+
+def test_a_reset_that_xen_refuses_tells_of_the_vcpus_that_it_stopped(host: Host, web: Dom0Domain) -> None:
+    apply(web, Declaration(CONTEXT, "1-2"))
+    host.libraries.fail("setcontext", errno.ENOMEM)
+    with pytest.raises(HypercallError) as caught:
+        apply(web, Declaration(CONTEXT, "1-3", reset=True))
+    assert online(web) == [0] and caught.value.restored is False
+    assert caught.value.left == ("vcpus 1-2 were stopped to be started anew, and are down",)
 
 
 def test_a_domain_has_begun_once_a_declared_secondary_vcpu_runs(web: Dom0Domain) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, Callable, TypeVar
 
 import click
@@ -115,8 +116,17 @@ def root_options(function: F) -> F:
     return global_options(function, HOST_VARIABLE)
 
 
+class _Seconds(click.FloatRange):
+    """Seconds, above 0; not a number is beyond no bound."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number."""
+        seconds = super().convert(value, param, ctx)
+        return self.fail(f"{value!r} is not a number.", param, ctx) if math.isnan(seconds) else seconds
+
+
 timeout_option = click.option(
-    "--timeout", type=click.FloatRange(0, 3600, min_open=True), metavar="SECONDS", expose_value=False, callback=_keep,
+    "--timeout", type=_Seconds(0, 3600, min_open=True), metavar="SECONDS", expose_value=False, callback=_keep,
     help="Give up after so long, before anything is touched.  [default: 30]",
 )
 

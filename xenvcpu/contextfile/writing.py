@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from xenvcpu.abi.layout import Image
@@ -53,15 +54,19 @@ def _of_context(context: VcpuContext) -> dict[str, Any]:
     return data
 
 
-def dump(value: VcpuContext | Image, style: str = "toml", comment: str = "") -> str:
+def dump(
+    value: VcpuContext | Image, style: str = "toml", comment: str = "",
+    expressions: Mapping[str, str] = MappingProxyType({}),
+) -> str:
     """A context file that holds a context or an image.
 
     Args:
         value: What to write.
         style: `toml` or `json`.
         comment: Lines to put above it, in TOML.
+        expressions: Keys to write as these expressions, in place of their values.
     """
-    data = as_mapping(value)
+    data = {**as_mapping(value), **expressions}
     if style == "json" or isinstance(value, Image):
         return written(data, style, comment)
     # A register that is zero anyway shows its key, and leaves it free for a line of the reader's own.

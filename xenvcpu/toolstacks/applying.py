@@ -6,8 +6,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Dict, Optional, Tuple, Union
 
+from xenvcpu import vcpuset
 from xenvcpu.dom0domain import Dom0Domain
-from xenvcpu.errors import DomainError
+from xenvcpu.errors import DomainError, XenVcpuError
 from xenvcpu.execute import StartReport
 from xenvcpu.guestdomain import GuestDomain, GuestPlan
 from xenvcpu.plan import Plan, make_plan
@@ -97,7 +98,15 @@ def carry_out(domain: Domain, declaration: Declaration, change: Change, *, featu
         assert isinstance(plan, Plan)
         if change.stop:
             domain.stop(change.stop)
-        report = domain.execute(plan)
+        try:
+            report = domain.execute(plan)
+        except XenVcpuError as error:
+            if change.stop:
+                # Put back is what the start found: these had been stopped before it.
+                error.restored = False
+                gone = f"vcpus {vcpuset.show(change.stop)} were stopped to be started anew, and are down"
+                error.left = (*error.left, gone)
+            raise
     return replace(change, report=report)
 
 

@@ -8,11 +8,14 @@ from collections.abc import Mapping
 
 import click
 
+from xenvcpu.abi.layout import Image
 from xenvcpu.cli.examples import examples
 from xenvcpu.cli.options import Session, global_options, pass_session, setting_option, vcpu_option
 from xenvcpu.cli.output import print_json, print_table
 from xenvcpu.context.presets import PRESETS
+from xenvcpu.context.vcpu_context import VcpuContext
 from xenvcpu.contextfile import dump, from_mapping
+from xenvcpu.contextfile.expression import VARIABLE
 from xenvcpu.contextfile.writing import as_mapping, hexed
 
 
@@ -41,7 +44,18 @@ def command(session: Session, name: str | None, settings: Mapping[str, str], vcp
             print_table(("NAME", "WHAT IT IS"), rows)
         return
     context = from_mapping({"preset": name}, settings, name=f"preset {name}").render(vcpu)
+    kept = _for_any_vcpu(context, settings)
     if session.json:
-        print_json({"description": _about(name).partition("\n")[0], **hexed(as_mapping(context))})
+        print_json({"description": _about(name).partition("\n")[0], **hexed(as_mapping(context)), **kept})
     else:
-        click.echo(dump(context, comment=f"{name}: {_about(name)}"))
+        click.echo(dump(context, comment=f"{name}: {_about(name)}", expressions=kept))
+
+
+def _for_any_vcpu(context: VcpuContext | Image, settings: Mapping[str, str]) -> dict[str, str]:
+    """The settings that are another value for each vcpu, which a file keeps as they are, unless it is for one vcpu."""
+    if click.get_current_context().get_parameter_source("vcpu") is not click.core.ParameterSource.DEFAULT:
+        return {}
+    kept = {key: text for key, text in settings.items() if VARIABLE in text}
+    for key in sorted(kept.keys() - as_mapping(context).keys()):
+        raise click.UsageError(f"--set {key} is another value for each vcpu: say for which one with --vcpu")
+    return kept

@@ -84,7 +84,8 @@ def command(
         name = plain(found.name or f"domain {found.domid}")
         if not vcpuids:
             if session.json:
-                print_json({"domid": found.domid, "started": []})
+                online = tuple(vcpu.vcpuid for vcpu in found.vcpus() if vcpu.is_online)
+                print_json({"name": found.name, **StartReport(found.domid, (), online, None).as_dict()})
             elif not session.quiet:
                 say(f"every vcpu of {name} is up: nothing to start")
             return

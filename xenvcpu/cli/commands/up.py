@@ -31,7 +31,9 @@ def command(session: Session, domain: str, which: tuple[int, ...] | None) -> Non
         initialised = (vcpu.vcpuid for vcpu in found.vcpus() if vcpu.is_initialised and not vcpu.is_online)
         came_up = found.up(tuple(initialised) if which is None else which)
     if session.json:
-        print_json({"up": list(came_up)})
+        print_json({"domid": found.domid, "name": found.name, "up": list(came_up)})
         return
+    if not came_up and which is None and not session.quiet:
+        say("no vcpu of self is initialised and down: nothing to let run")
     for vcpuid in () if session.quiet else (which or came_up):
         say(f"vcpu {vcpuid} of self: {'runs on' if vcpuid in came_up else 'ran already'}")

@@ -41,7 +41,7 @@ def install(folder: str, host: str) -> tuple[Path, bool]:
     Raises:
         HostError: There is no such folder, a file lies there that is not ours, or it cannot be written.
     """
-    if not Path(folder).is_dir():
-        raise HostError(f"{folder}: no such folder; XAPI (XenServer, XCP-ng) has its plugins there")
+    if not folder or not Path(folder).is_dir():
+        raise HostError(f"{folder or 'nothing'}: no such folder; XAPI (XenServer, XCP-ng) has its plugins there")
     path = Path(folder) / NAME
     return path, put(path, plugin(host), MODE)
