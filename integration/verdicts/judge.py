@@ -58,6 +58,29 @@ def is_noise(line: str) -> bool:
     return _NOISE.match(line) is not None
 
 
+def judged_otherwise(
+    judge: Callable[[Sequence[Recipe]], Iterable[Verdict]], recorded: Sequence[Verdict]
+) -> List[Tuple[Verdict, Verdict]]:
+    """Has recorded verdicts given again, and those that differ once more.
+
+    A line that Xen prints of its own accord may come at any time, and belongs to no answer: it does not come twice.
+
+    Args:
+        judge: Gives the verdicts of recipes, in any order.
+        recorded: Those that it should give.
+
+    Returns:
+        Each that differed both times, and what it was the second time.
+    """
+    differing = [(verdict, verdict) for verdict in recorded]
+    for _ in range(2):
+        expected = {repr(verdict.recipe): verdict for verdict, _ in differing}
+        again = list(judge([verdict.recipe for verdict in expected.values()]))
+        pairs = [(expected[repr(verdict.recipe)], verdict) for verdict in again]
+        differing = [(then, now) for then, now in pairs if then != now]
+    return differing
+
+
 class Court:
     """Holds the domains that contexts are tried in; close it.
 
