@@ -9,7 +9,7 @@ import signal
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, List, Optional, Tuple
+from typing import Callable, Dict, List, Optional, Tuple
 
 from promises.operations import Case
 from promises.programs import world_before
@@ -20,7 +20,7 @@ from xenvcpu.guard.folders import of_world
 from xenvcpu.host import Host, open_host
 from xenvcpu.model import worldfile
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 """Seconds after which a guard that still runs is a failure."""
 DONE, FAILED = 0, 3
 """How a program exits that was not killed."""
@@ -127,7 +127,8 @@ class Aftermath:
 
     Attributes:
         world: The world.
-        seconds: How long that took from the program's end on.
+        seconds: How long that took from the program's end on, without the time that guards and we waited
+            for a processor: other processes may have them.
     """
 
     world: Snapshot
@@ -139,6 +140,14 @@ def locks_of(program: Program) -> Path:
     return of_world(str(program.path)).locks
 
 
+def _kept_waiting(pid: int) -> float:
+    """For how many seconds a process was ready to run, and had no processor; 0 if the kernel does not tell."""
+    try:
+        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
+    except (OSError, IndexError):
+        return 0.0
+
+
 def aftermath(program: Program) -> Aftermath:
     """Wait until no guard is left.
 
@@ -146,11 +155,19 @@ def aftermath(program: Program) -> Aftermath:
         Lost: One stays, or a lock does.
     """
     began = time.monotonic()
-    while guards_of(program.path):
+    first: Dict[int, float] = {}
+    last: Dict[int, float] = {}
+    while True:
+        guards = guards_of(program.path)
+        for pid in (os.getpid(), *guards):
+            last[pid] = _kept_waiting(pid) or last.get(pid, 0.0)
+            first.setdefault(pid, last[pid])
+        if not guards:
+            break
         if time.monotonic() - began > PATIENCE:
             raise Lost("a guard is left")
         time.sleep(0.005)
-    seconds = time.monotonic() - began
+    seconds = time.monotonic() - began - sum(last[pid] - first[pid] for pid in last)
     require_lock_free(locks_of(program))
     world = snapshot(worldfile.load(str(program.path)))
     program.path.unlink()
