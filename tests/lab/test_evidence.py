@@ -179,17 +179,17 @@ def test_scripts_go_in_and_output_comes_out(guest_console: Tuple[GuestConsole, i
     """The two ends of the protocol agree, for long scripts and outputs too."""
     console, master = guest_console
     play_agent(master)
-    console.await_line("READY", 10)
-    assert console.run("echo hello; exit 3", 10) == (3, "hello\n")
+    console.await_line("READY", 60)
+    assert console.run("echo hello; exit 3", 60) == (3, "hello\n")
     text = "x" * 3000
-    assert console.run(f"# {text}\nprintf '{text}'", 10) == (0, text)
+    assert console.run(f"# {text}\nprintf '{text}'", 60) == (0, text)
 
 
 def test_noise_on_the_console_is_passed_over(guest_console: Tuple[GuestConsole, int]) -> None:
     """Kernel messages between the agent's lines do no harm."""
     console, master = guest_console
     os.write(master, b"[ 1.0] noise\n@@ OTHER 1\n\n@@ READY 12\n")
-    console.await_line("READY", 5)
+    console.await_line("READY", 60)
     assert "noise" in console.tail()
 
 
