@@ -13,6 +13,7 @@ from tests.ansible_collection.conftest import Play, Played, new_world, online, r
 START, INFO = "xenvcpu.xen.xenvcpu", "xenvcpu.xen.xenvcpu_info"
 CONTEXT = {"preset": "flat32", "eip": 0x100000, "esp": "0x80000 + 0x1000 * vcpuid"}
 DECLARED = 'vcpus = "2"\n[context]\npreset = "flat32"\neip = 0x300000\nesp = 0x90000\n'
+RESET_DECLARED = f"reset = true\n{DECLARED}"
 WRONG: Dict[str, Dict[str, Any]] = {
     "no context": {},
     "two contexts": {"context": CONTEXT, "src": "/etc/passwd"},
@@ -39,6 +40,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Played:
     """One domain through its life: Ansible takes a second to begin, so that all of it is one playbook."""
     folder = tmp_path_factory.mktemp("life")
     (folder / "web.toml").write_text(DECLARED)
+    (folder / "reset.toml").write_text(RESET_DECLARED)
     (folder / "ap.toml").write_text('preset = "flat32"\neip = 0x100000\nesp = 0x80000\n')
     world, wrong = new_world(folder / "world.json"), new_world(folder / "wrong.json")
     lookup = "{{ lookup('ansible.builtin.file', '" + str(folder / "ap.toml") + "') }}"
@@ -51,6 +53,8 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Played:
         task("stop", world, state="stopped", vcpus=2),
         task("stop again", world, state="stopped", vcpus=2),
         task("from a file", world, src=str(folder / "web.toml")),
+        task("from a file that says reset", world, src=str(folder / "reset.toml")),
+        task("from a text that says reset", world, context=RESET_DECLARED, vcpus="1-3"),
         task("reset", world, src=str(folder / "web.toml"), state="reset", vcpus=["1-2"]),
         task("after", world, INFO, domains=["web"], registers=True),
         task("stop all", world, state="stopped"),
@@ -102,6 +106,12 @@ def test_stopping_is_done_once(played: Played) -> None:
 
 def test_a_file_on_the_target_declares_its_vcpus(played: Played) -> None:
     assert played.named("from a file")["started"] == [2]
+
+
+@pytest.mark.parametrize("where", ["file", "text"])
+def test_a_declaration_that_says_reset_restarts_nothing_unless_the_state_does(played: Played, where: str) -> None:
+    done = played.named(f"from a {where} that says reset")
+    assert (done["changed"], done["stopped"], done["started"]) == (False, [], [])
 
 
 def test_a_reset_starts_those_that_run_anew(played: Played) -> None:

@@ -46,10 +46,13 @@ options:
       - The state that they start with, as a table or as the text of a context file in TOML or JSON. To have a file of
         the controller, use the lookup P(ansible.builtin.file#lookup).
       - The keys are those of a context file; an expression may use C(vcpuid).
-      - A declaration, which has a context file under its key C(context), is taken too.
+      - A declaration, which has a context file under its key C(context), is taken too. Its C(reset) is not looked at;
+        O(state) says it.
     type: raw
   src:
-    description: A context file, or a declaration, on the target.
+    description:
+      - A context file, or a declaration, on the target.
+      - The C(reset) of a declaration is not looked at; O(state) says it.
     type: path
   settings:
     description: Keys of the context given anew, under the same checks.
@@ -164,6 +167,7 @@ error:
     message: there is no domain 'web'
 """
 
+import dataclasses
 import traceback
 
 from ansible.module_utils.basic import AnsibleModule
@@ -203,7 +207,8 @@ def declared(params):
     else:
         found = declaration.parse(str(params["context"]), "context")
     given = declaration.from_mapping({"context": found.context, "settings": params["settings"] or {}}, found.name)
-    return declaration.override(found, asked(params), given.settings, params["state"] == RESET)
+    found = declaration.override(found, asked(params), given.settings)
+    return dataclasses.replace(found, reset=params["state"] == RESET)
 
 
 def asked(params):
