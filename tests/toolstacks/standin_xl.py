@@ -32,7 +32,12 @@ def parse(text: str) -> Dict[str, str]:
 def printed(config: Dict[str, str]) -> str:
     """The configuration as `xl create -n` prints it."""
     if os.environ.get("XL_FORMAT") == "sxp":
-        return f"(domain\n\t(domid -1)\n\t(create_info)\n\t(name {config['name']})\n)"
+        kind = config.get("type", "pv")
+        image = {"hvm": "\t\t(hvm\n\t\t)\n", "pv": "\t\t(linux 0)\n"}.get(kind, "")
+        return (
+            f"(domain\n\t(domid -1)\n\t(create_info)\n\t(hvm {kind == 'hvm':d})\n\t(name {config['name']})\n"
+            f"\t(build_info)\n\t(image\n{image}\t)\n)"
+        )
     build: Dict[str, object] = {"avail_vcpus": [0]}
     if "vcpus" in config:
         build["max_vcpus"] = int(config.get("maxvcpus", config["vcpus"]))

@@ -147,7 +147,9 @@ class TestRefusals:
             ('name = "new"\ntype = "pvh"\nvcpus = 4\nnonsense\n', "config parsing error near `nonsense'"),
         ],
     )
-    def test_a_configuration_that_leads_nowhere(self, stage: Stage, config: str, said: str) -> None:
+    @pytest.mark.parametrize("how", ["json", "sxp"])
+    def test_a_configuration_that_leads_nowhere(self, stage: Stage, config: str, said: str, how: str) -> None:
+        stage.env["XL_FORMAT"] = how
         stage.config.write_text(config)
         done = stage.create()
         assert done.code == 1 and said in done.err
@@ -223,7 +225,10 @@ class TestFailures:
         assert done.err == "xenvcpu: xl create failed (exit code 1)\n  libxl: error: create failed on purpose\n"
         assert [call[0] for call in stage.calls] == ["create"]
 
-    def test_an_interrupt_lets_xl_finish_and_destroys_the_domain(self, stage: Stage, environment: Any) -> None:
+    @pytest.mark.parametrize("presses", [1, 3])
+    def test_an_interrupt_lets_xl_finish_and_destroys_the_domain(
+        self, stage: Stage, environment: Any, presses: int
+    ) -> None:
         stage.env["XL_SLOW"] = "create"
         command = [sys.executable, "-m", "xenvcpu", *map(str, stage.command())]
         process = subprocess.Popen(command, env=environment(stage.env), stderr=subprocess.PIPE)
@@ -231,7 +236,9 @@ class TestFailures:
         while not (log.exists() and '"-p"' in log.read_text()):
             assert process.poll() is None
             time.sleep(0.02)
-        process.send_signal(signal.SIGINT)
+        for _ in range(presses):
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.4)  # so long Python itself waits for a child after the first
         process.communicate(timeout=60)
         assert process.returncode == 130
         assert stage.domain is None

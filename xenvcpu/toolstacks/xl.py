@@ -10,10 +10,13 @@ import getopt
 import json
 import os
 import re
+import signal
 import subprocess
 import tempfile
+import threading
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Mapping, NamedTuple, Optional, Sequence, Union
+from typing import Any, Iterator, Mapping, NamedTuple, Optional, Sequence, Union
 
 from xenvcpu.errors import HostError, XenVcpuError
 
@@ -29,6 +32,8 @@ _REFUSED: Mapping[str, str] = {
     "-h": "see `xl help create`", "--help": "see `xl help create`",
 }
 _SXP_NAME = re.compile(r"^\t\(name (.*)\)$", re.MULTILINE)
+_SXP_HVM = re.compile(r"^\t\(hvm 1\)$", re.MULTILINE)
+_SXP_PV = re.compile(r"^\t\t\(linux ", re.MULTILINE)
 
 
 class XlError(XenVcpuError):
@@ -59,6 +64,21 @@ class Interrupted(KeyboardInterrupt):
         self.code = code
 
 
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Ctrl-C does nothing meanwhile: one has been seen, and what it asked for is being done."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # it reaches the main thread alone
+        return
+    # Not SIG_IGN, which a program that is started meanwhile would inherit.
+    before = signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        yield
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGINT, before)
+
+
 class Done(NamedTuple):
     """How a call of `xl` ended: its exit code, and what it printed."""
 
@@ -75,7 +95,7 @@ class Config:
         name: The domain's name.
         kind: `pvh`, `hvm` or `pv`; empty where xl does not tell.
         vcpus: How many vcpus it will have; None where xl does not tell.
-        has_firmware: Whether hvmloader runs in it before its own software.
+        has_firmware: Whether hvmloader runs in it before its own software, as far as xl tells.
     """
 
     name: str
@@ -132,7 +152,8 @@ class Xl:
             try:
                 code = process.wait()
             except KeyboardInterrupt:
-                raise Interrupted(process.wait()) from None
+                with undisturbed():
+                    raise Interrupted(process.wait()) from None
             return Done(code, *(_text(file) for file in (out, err)))
 
     def _checked(self, *arguments: str) -> Done:
@@ -207,7 +228,9 @@ def _understood(text: str) -> Config:
         match = _SXP_NAME.search(text)
         if match is None:
             raise XlError(f"xl create -n tells no name: {text[:200]!r}") from error
-        return Config(match[1])
+        kind = "hvm" if _SXP_HVM.search(text) else "pv" if _SXP_PV.search(text) else ""
+        # It does not say whether there is a device model; without one it is PVH as it was before 4.10.
+        return Config(match[1], kind, has_firmware=kind == "hvm")
     # What has its default value is not printed; that of max_vcpus is 1.
     vcpus: Union[int, object] = build.get("max_vcpus", 1)
     has_firmware = kind == "hvm" and build.get("device_model_version") != "none"

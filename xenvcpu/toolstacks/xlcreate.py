@@ -13,14 +13,9 @@ from xenvcpu.execute import StartReport
 from xenvcpu.host import Host
 from xenvcpu.newvcpu import NewVcpu, prepare
 from xenvcpu.rules.features import UNKNOWN, Features
+from xenvcpu.toolstacks import firmware
 from xenvcpu.toolstacks.declaration import Declaration
-from xenvcpu.toolstacks.xl import Config, Interrupted, Xl, XlError, is_paused
-
-_FIRMWARE = (
-    "domain {}: an HVM guest begins with hvmloader, which starts the secondary vcpus itself: over one that is started"
-    " already it panics (4.19 and later), or it resets it. Create it with xl, and start its vcpus with `xenvcpu start`"
-    " once its firmware is done"
-)
+from xenvcpu.toolstacks.xl import Config, Interrupted, Xl, XlError, is_paused, undisturbed
 
 
 class OnFailure(enum.Enum):
@@ -98,7 +93,7 @@ def foresee(host: Host, xl: Xl, wish: Wish) -> Tuple[Config, Tuple[NewVcpu, ...]
     if config.kind == "pv":
         raise DomainError(f"domain {config.name}: a PV domain; only HVM and PVH domains have this interface")
     if config.has_firmware and not wish.force:
-        raise DomainError(_FIRMWARE.format(config.name))
+        raise firmware.refusal(config.name)
     if xl.domid(config.name) is not None:
         raise XlError(f"a domain {config.name} exists")
     vcpuids = () if config.vcpus is None else _secondary(wish.declaration, config.vcpus)
@@ -144,7 +139,8 @@ def create(host: Host, xl: Xl, wish: Wish) -> Created:
             xl.unpause(domid)
     except BaseException as error:
         if is_made:
-            left = _give_up(xl, config.name, wish.on_failure)
+            with undisturbed():
+                left = _give_up(xl, config.name, wish.on_failure)
             if isinstance(error, XenVcpuError):
                 error.left = (*error.left, left)
         raise
