@@ -125,11 +125,19 @@ def test_a_host_that_cannot_be_opened_ends_no_domain_unless_strict(call: Hook, d
 
 
 @pytest.mark.parametrize("strict", [False, True])
-def test_a_python_that_is_gone_ends_no_domain_unless_strict(
+def test_a_python_that_is_gone_ends_no_domain(
     call: Hook, declared: str, strict: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "executable", "/nowhere/python 3")
-    assert call(declared, strict=strict).returncode == int(strict)
+    done = call(declared, strict=strict)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_a_package_that_is_gone_ends_no_domain(call: Hook, declared: str, world: str, strict: bool) -> None:
+    script = install.hook(world, strict=strict).replace(ownfile.package(), "/nowhere")
+    done = call(declared, strict=strict, script=script)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_other_operations_need_no_python(

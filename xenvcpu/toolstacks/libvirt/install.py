@@ -19,8 +19,9 @@ _COMMAND = "/usr/bin/xenvcpu"
 
 _HOOK = """#!/bin/sh
 {mark}: libvirt install-hook. Starts the vcpus that a domain's XML declares.
-# A shell, so that the other operations cost no Python, and a Python that is gone ends no domain.
+# A shell, so that the other operations cost no Python, and a Python or package that is gone ends no domain.
 [ "$2" = started ] && [ "$3" = begin ] || exit 0
+[ -x {python} ] && [ -f {package} ] || exit 0
 {python} -I -c {program} "$@" >/dev/null {otherwise}
 """
 _PROGRAM = """\
@@ -41,7 +42,8 @@ def hook(host: str, *, strict: bool) -> str:
     """
     program = _PROGRAM.format(path=package(), host=from_anywhere(host), strict=strict)
     return _HOOK.format(
-        mark=MARK, python=shlex.quote(sys.executable), program=shlex.quote(program), otherwise=_OTHERWISE[strict]
+        mark=MARK, package=shlex.quote(f"{package()}/xenvcpu/__init__.py"), python=shlex.quote(sys.executable),
+        program=shlex.quote(program), otherwise=_OTHERWISE[strict],
     )
 
 
