@@ -13,6 +13,7 @@ from xenvcpu.errors import DomainError, HypercallError, RefusedContextError
 from xenvcpu.host import Host, open_host
 from xenvcpu.toolstacks.applying import apply, foresee, foresee_stop, judge, stop
 from xenvcpu.toolstacks.declaration import Declaration, DeclarationError
+from xenvcpu.toolstacks.libvirt.begin import begin
 
 CONTEXT = '{"preset": "flat32", "eip": "0x100000 + vcpuid"}'
 
@@ -86,6 +87,18 @@ def test_a_domain_has_begun_once_a_declared_secondary_vcpu_runs(web: Dom0Domain)
     assert not foresee(web, declared).has_begun
     apply(web, declared)
     assert foresee(web, declared).has_begun
+
+
+def test_a_domain_whose_software_took_a_declared_vcpu_down_has_begun(world: str) -> None:
+    declared = Declaration(CONTEXT, "1")
+    with open_host(f"{world}@web") as inside:
+        me = inside.domain("self")
+        apply(me, declared)
+        me.stop([1])
+    with open_host(world) as host:
+        web = host.domain("web")
+        assert foresee(web, declared).has_begun and begin(host, web.info.handle, declared) is None
+        assert online(web) == [0] and not foresee(web, Declaration(CONTEXT, "2")).has_begun
 
 
 def test_inside_a_guest_it_starts_but_does_not_reset() -> None:

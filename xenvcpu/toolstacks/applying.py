@@ -31,6 +31,7 @@ class Change:
         stop: Those that run, and are stopped first since the declaration says `reset`.
         start: Those that are started.
         report: What the start did; None before it, and where nothing was to be started.
+        initialised: Those that were down, but initialised: they ran, and the guest itself took them down.
     """
 
     domid: Optional[int]
@@ -39,6 +40,7 @@ class Change:
     stop: Tuple[int, ...]
     start: Tuple[int, ...]
     report: Optional[StartReport] = None
+    initialised: Tuple[int, ...] = ()
 
     @property
     def changed(self) -> bool:
@@ -48,7 +50,8 @@ class Change:
     @property
     def has_begun(self) -> bool:
         """Whether a secondary vcpu that is declared ran before: the guest is not one that has just been created."""
-        return any(vcpuid for vcpuid in self.vcpuids if vcpuid in self.stop or vcpuid not in self.start)
+        ran = (*self.stop, *self.initialised, *(vcpuid for vcpuid in self.vcpuids if vcpuid not in self.start))
+        return any(ran)  # vcpu 0 does not count
 
     def as_dict(self) -> Dict[str, Any]:
         """The change as `--json` prints it."""
@@ -69,7 +72,8 @@ def foresee(domain: Domain, declaration: Declaration) -> Change:
     vcpuids = declaration.vcpuids(len(states))
     online = tuple(vcpuid for vcpuid in vcpuids if states[vcpuid].is_online)
     start = vcpuids if declaration.reset else tuple(vcpuid for vcpuid in vcpuids if vcpuid not in online)
-    return Change(domain.domid, domain.name, vcpuids, online if declaration.reset else (), start)
+    spent = tuple(vcpuid for vcpuid in vcpuids if vcpuid not in online and states[vcpuid].is_initialised)
+    return Change(domain.domid, domain.name, vcpuids, online if declaration.reset else (), start, initialised=spent)
 
 
 def apply(domain: Domain, declaration: Declaration, *, features: Features = UNKNOWN) -> Change:

@@ -21,10 +21,14 @@ WATCH_PATIENCE = 20.0
 
 
 def begin(host: Host, handle: UUID, declared: Declaration) -> Optional[Change]:
-    """Start the declared vcpus of a domain, unless one of them runs.
+    """Start the declared vcpus of a domain, unless one of them runs, or is down but initialised.
 
     That is a domain that goes on from a saved state, or for which this was done already: its software may have
     taken a vcpu down itself, and must not find it running from the beginning.
+
+    What a hook cannot see: libvirt runs it for a restored domain too, and Xen's save stream has nothing of a vcpu that
+    is down, so that one whose declared vcpus were all down when it was saved looks as if it had just begun. The watcher
+    is told by libvirt which domains booted and which were restored, but not of those that it finds running.
 
     Returns:
         What was done; None if it was left alone.
@@ -42,7 +46,7 @@ def begin(host: Host, handle: UUID, declared: Declaration) -> Optional[Change]:
 def sentence(change: Optional[Change]) -> str:
     """What was done, in words."""
     if change is None:
-        return "left alone: a declared vcpu runs"
+        return "left alone: a declared vcpu runs, or did"
     if not change.start:
         return "nothing to start"
     pause = change.report.pause_seconds if change.report is not None else None
