@@ -113,6 +113,18 @@ def test_a_failure_leaves_the_domain_alone_unless_strict(
 
 
 @pytest.mark.parametrize("strict", [False, True])
+def test_a_guest_that_begins_with_hvmloader_is_refused(call: Hook, world: str, strict: bool) -> None:
+    done = call(domain_xml(handle(world), element(), driver="xen"), strict=strict)
+    assert (done.returncode, online(world)) == (int(strict), [0])
+    assert "begins with hvmloader" in done.stderr
+
+
+def test_a_pvh_guest_of_xen_is_not(call: Hook, world: str) -> None:
+    call(domain_xml(handle(world), element(), driver="xen").replace(">hvm<", ">xenpvh<"))
+    assert online(world) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("strict", [False, True])
 @pytest.mark.parametrize("text", ["<domain {}", "<!DOCTYPE a [<!ENTITY a 'b'>]><a>{}</a>", "<{}" + "x" * MAX_SIZE])
 def test_what_declares_something_and_is_no_domain_is_told(call: Hook, text: str, strict: bool) -> None:
     done = call(text.format(OURS), strict=strict)

@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("libvirt")
 
 from tests.toolstacks.conftest import Run
-from tests.toolstacks.virt import CONTEXT, URI, connected, domain_xml, handle, online
+from tests.toolstacks.virt import CONTEXT, URI, connected, domain_xml, handle, of_xen, online
 from xenvcpu.errors import DomainError, HostError, RefusedContextError
 from xenvcpu.host import open_host
 from xenvcpu.toolstacks.declaration import Declaration
@@ -125,6 +125,17 @@ def test_a_saved_state_is_not_thrown_away(web: PausedStart, connection: Connecti
     with pytest.raises(DomainError, match="saved state"):
         start(connection, "web", lambda: open_host(world))
     assert web.hasManagedSaveImage() and web.seen == []
+
+
+def test_a_guest_that_begins_with_hvmloader_is_refused_unless_forced(
+    web: PausedStart, connection: Connection, world: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declare(connection, Declaration(CONTEXT))
+    of_xen(monkeypatch)
+    with pytest.raises(DomainError, match="begins with hvmloader"):
+        start(connection, "web", lambda: open_host(world))
+    assert web.seen == []
+    assert start(connection, "web", lambda: open_host(world), force=True).start == (1, 2, 3)
 
 
 def test_from_another_machine_nothing_is_started(web: PausedStart, connection: Connection, world: str) -> None:

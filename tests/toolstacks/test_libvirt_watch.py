@@ -21,7 +21,7 @@ import pytest
 pytest.importorskip("libvirt")
 
 from tests.toolstacks.conftest import Run, environment
-from tests.toolstacks.virt import CONTEXT, URI, connected, domain_xml, element
+from tests.toolstacks.virt import CONTEXT, URI, connected, domain_xml, element, handle, of_xen, online
 from xenvcpu.errors import ContextError, DomainError, HostError
 from xenvcpu.guard import folders
 from xenvcpu.toolstacks.applying import Change
@@ -161,6 +161,15 @@ def test_a_spoilt_declaration_is_told_and_others_go_on(stage: Stage, web: Any) -
     other.destroy()
 
 
+def test_a_guest_that_begins_with_hvmloader_is_refused_once(
+    stage: Stage, web: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of_xen(monkeypatch)
+    web.create()
+    stage.wait_for("begins with hvmloader")
+    assert stage.begun.empty() and "again" not in stage.said.getvalue()
+
+
 @pytest.mark.parametrize("with_running", [False, True])
 def test_a_domain_that_ran_before_is_looked_at_only_if_asked_for(web: Any, with_running: bool) -> None:
     web.create()
@@ -172,6 +181,27 @@ def test_a_domain_that_ran_before_is_looked_at_only_if_asked_for(web: Any, with_
     later.destroy()
     stage.stop()
     assert (found, stage.begun.qsize()) == (expected, 0)
+
+
+def test_after_a_lost_connection_only_what_booted_meanwhile_is_looked_at(
+    web: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    web.create()
+    stage = Stage(with_running=True)
+    stage.start()
+    stage.wait_for("started vcpus 1-2")
+    later = web.connect().createXML(domain_xml(uuid.UUID(int=8), element(), name="later"))
+    stage.wait_for("domain later")
+    monkeypatch.setattr(attempts, "FIRST", 0.02)
+    stage.watcher._on_close(None, 0, None)
+    stage.watcher._wake.send(b"x")
+    assert stage.told.get(timeout=10) == "READY=1"
+    last = web.connect().createXML(domain_xml(uuid.UUID(int=9), element(), name="last"))
+    found = [stage.begun.get(timeout=10)[0] for _ in range(3)]
+    later.destroy()
+    last.destroy()
+    stage.stop()
+    assert (found, stage.begun.qsize()) == ([WEB, uuid.UUID(int=8), uuid.UUID(int=9)], 0)
 
 
 def test_it_says_when_it_is_ready_and_when_it_ends(web: Any) -> None:
@@ -221,6 +251,24 @@ def test_any_number_of_failures_has_a_delay() -> None:
 
 
 # As a service.
+
+def test_a_domain_that_booted_before_the_service_did_is_served(world: str, tmp_path: Path) -> None:
+    config = tmp_path / "node.xml"
+    config.write_text(f"<node>{domain_xml(handle(world), element())}</node>")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "xenvcpu", "--host", world, "libvirt", "watch", "--connect", f"test://{config}"],
+        env=environment(), stderr=subprocess.PIPE, text=True,
+    )
+    assert process.stderr is not None
+    try:
+        for line in process.stderr:
+            if "domain web" in line:
+                break
+    finally:
+        process.terminate()
+        process.communicate(timeout=10)
+    assert "started vcpus 1-3" in line and online(world) == [0, 1, 2, 3]
+
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_the_service_cleanly(listener: socket.socket, world: str, number: signal.Signals) -> None:

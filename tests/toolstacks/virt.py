@@ -30,10 +30,10 @@ def online(world: str, name: str = "web") -> list[int]:
         return [vcpu.vcpuid for vcpu in host.domain(name).vcpus() if vcpu.is_online]
 
 
-def domain_xml(uuid: object, metadata: str = "", name: str = "web", vcpus: int = 4) -> str:
+def domain_xml(uuid: object, metadata: str = "", name: str = "web", vcpus: int = 4, driver: str = "test") -> str:
     """What libvirt's definition of a domain looks like."""
     return (
-        f"<domain type='test'><name>{name}</name><uuid>{uuid}</uuid><metadata>{metadata}</metadata>"
+        f"<domain type='{driver}'><name>{name}</name><uuid>{uuid}</uuid><metadata>{metadata}</metadata>"
         f"<memory>8192</memory><vcpu>{vcpus}</vcpu><os><type>hvm</type></os></domain>"
     )
 
@@ -41,6 +41,17 @@ def domain_xml(uuid: object, metadata: str = "", name: str = "web", vcpus: int =
 def element(inner: str = f"<x:context>{CONTEXT}</x:context>", attributes: str = "", space: str = OURS) -> str:
     """A declaration as it stands in a domain's metadata."""
     return f'<x:declaration xmlns:x="{space}" {attributes}>{inner}</x:declaration>'
+
+
+def of_xen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What libvirt says of its domains from now on is what Xen's driver says, where each of them is HVM."""
+    libvirt = pytest.importorskip("libvirt")
+    plain = libvirt.virDomain.XMLDesc
+
+    def text(self: Any, flags: int = 0) -> str:
+        return str(plain(self, flags)).replace("<domain type='test'", "<domain type='xen'")
+
+    monkeypatch.setattr(libvirt.virDomain, "XMLDesc", text)
 
 
 @contextmanager

@@ -139,20 +139,22 @@ def get(session: Session, domain: str, live: bool, config: bool, uri: str | None
     epilog=examples("xenvcpu libvirt start web"),
 )
 @click.argument("domain", shell_complete=complete_libvirt_domain)
+@click.option("--force", is_flag=True, help="Although hvmloader comes first.")
 @timeout_option
 @connect_option
 @global_options
 @pass_session
-def start(session: Session, domain: str, uri: str | None) -> None:
+def start(session: Session, domain: str, force: bool, uri: str | None) -> None:
     """Start a domain paused, load its declared vcpus, and let it run.
 
-    Nothing of it runs early. If it cannot be done the domain does not run at all.
+    Nothing of it runs early. If it cannot be done the domain does not run at all. An HVM
+    guest is refused: hvmloader starts its vcpus itself.
     """
     from xenvcpu.toolstacks.libvirt.connection import Connection
     from xenvcpu.toolstacks.libvirt.start import start as start_domain
 
     with Connection(uri) as connection:
-        change = start_domain(connection, domain, session.open)
+        change = start_domain(connection, domain, session.open, force=force)
     if session.json:
         print_json(change.as_dict())
     elif not session.quiet:
@@ -161,16 +163,20 @@ def start(session: Session, domain: str, uri: str | None) -> None:
 
 @command.command(
     "watch", short_help="Start declared vcpus whenever a domain boots.",
-    epilog=examples("xenvcpu libvirt watch --running"),
+    epilog=examples("xenvcpu libvirt watch", "xenvcpu libvirt watch --no-running"),
 )
-@click.option("--running", is_flag=True, help="Also of domains that run already, if none of them has begun.")
+@click.option(
+    "--running/--no-running", default=True, show_default=True,
+    help="Also of domains that run already when it connects, unless a declared vcpu has begun.",
+)
 @connect_option
 @global_options
 @pass_session
 def watch(session: Session, running: bool, uri: str | None) -> None:
     """Listen to libvirt, and start the declared vcpus of each domain that boots, until SIGTERM.
 
-    What fails is tried again, ten times within about five minutes.
+    Domains that booted while it was not connected are looked at when it is again. What fails
+    is tried again, ten times within about five minutes.
     """
     from xenvcpu.toolstacks.libvirt import begin
     from xenvcpu.toolstacks.libvirt.log import Log
@@ -206,7 +212,8 @@ def install_hook(session: Session, folder: str, strict: bool) -> None:
     """Install a hook that libvirt runs when it has started a domain.
 
     A domain whose declared vcpus cannot be started runs without them, and the system's
-    log says why; with --strict libvirt ends it.
+    log says why; with --strict libvirt ends it (seen with libvirt 9.0; older ones, up to
+    about 7, may let it run on).
     """
     host = "dom0" if session.host == "auto" else session.host
     text = install.hook(host, strict=strict)

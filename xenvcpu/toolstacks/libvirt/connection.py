@@ -180,6 +180,13 @@ class LibvirtDomain:
             flags = library().VIR_DOMAIN_VCPU_MAXIMUM | (0 if self.is_active else library().VIR_DOMAIN_AFFECT_CONFIG)
             return int(self.raw.vcpusFlags(flags))
 
+    @property
+    def has_firmware(self) -> bool:
+        """Whether hvmloader runs in it before its own software; as it runs, or will at its next start."""
+        with told(self.name):
+            text = str(self.raw.XMLDesc(0 if self.is_active else library().VIR_DOMAIN_XML_INACTIVE))
+        return metadata.has_firmware(text)
+
     def scopes(self, *, live: bool = False, config: bool = False) -> dict[str, int]:
         """The flags of what is asked for: the running domain, its definition, or those of them that there are.
 

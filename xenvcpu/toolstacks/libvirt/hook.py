@@ -47,6 +47,7 @@ def run(host: str, strict: bool, stdin: BinaryIO, log: Log) -> int:
             return 0  # most domains: nothing more is imported for them
         from xenvcpu.deadline import Patience
         from xenvcpu.host import open_host
+        from xenvcpu.toolstacks import firmware
         from xenvcpu.toolstacks.libvirt import metadata
         from xenvcpu.toolstacks.libvirt.begin import HOOK_PATIENCE, begin, sentence
 
@@ -55,6 +56,8 @@ def run(host: str, strict: bool, stdin: BinaryIO, log: Log) -> int:
         name = f"domain {found.name} ({found.uuid})"
         if found.declaration is None:
             return 0
+        if found.has_firmware:
+            raise firmware.refusal(found.name)
         with open_host(host, Patience(HOOK_PATIENCE)) as opened:
             change = begin(opened, found.uuid, found.declaration)
         log.write(INFO, f"{name}: {sentence(change)}")

@@ -37,11 +37,13 @@ class DeclaredDomain(NamedTuple):
         uuid: Its UUID, which is Xen's handle too.
         name: Its name.
         declaration: How its vcpus start, or None.
+        has_firmware: Whether hvmloader runs in it before its own software.
     """
 
     uuid: uuid.UUID
     name: str
     declaration: Optional[Declaration]
+    has_firmware: bool = False
 
 
 def to_xml(declared: Declaration) -> str:
@@ -91,10 +93,24 @@ def read_domain(text: Union[str, bytes]) -> DeclaredDomain:
         raise FormatError("domain XML: not a domain with a name")
     ours = [element for element in root.iterfind("metadata/*") if element.tag.startswith(f"{{{FAMILY}")]
     if not ours:
-        return DeclaredDomain(handle, name, None)
+        return DeclaredDomain(handle, name, None, _has_firmware(root))
     if len(ours) > 1:
         raise DeclarationError(f"{name}: it has {len(ours)} declarations", rule="duplicate")
-    return DeclaredDomain(handle, name, _declaration(ours[0], name, f"{{{NAMESPACE}}}"))
+    return DeclaredDomain(handle, name, _declaration(ours[0], name, f"{{{NAMESPACE}}}"), _has_firmware(root))
+
+
+def has_firmware(text: str) -> bool:
+    """Whether hvmloader runs in the domain of that XML before its own software.
+
+    Raises:
+        FormatError: Not XML, or beyond the bounds.
+    """
+    return _has_firmware(_parse(text, "domain XML"))
+
+
+def _has_firmware(root: xml.Element) -> bool:
+    # Xen's PVH is `xenpvh` there, its PV `linux` or `xen`; a libvirt driver that is not Xen's calls everything hvm.
+    return root.get("type") == "xen" and (root.findtext("os/type") or "").strip() == "hvm"
 
 
 def _declaration(root: xml.Element, name: str, space: str) -> Declaration:

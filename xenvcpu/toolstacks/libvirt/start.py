@@ -10,18 +10,27 @@ from xenvcpu.errors import DomainError, HostError, XenVcpuError
 from xenvcpu.guestdomain import GuestDomain
 from xenvcpu.host import Host
 from xenvcpu.rules.features import UNKNOWN, Features
+from xenvcpu.toolstacks import firmware
 from xenvcpu.toolstacks.applying import Change, apply
 from xenvcpu.toolstacks.libvirt.connection import Connection, LibvirtDomain, library, require_local
 
 
 def start(
-    connection: Connection, which: str, open_host: Callable[[], Host], *, features: Features = UNKNOWN
+    connection: Connection, which: str, open_host: Callable[[], Host], *, features: Features = UNKNOWN,
+    force: bool = False,
 ) -> Change:
     """Create a domain paused, load its vcpus, and let it run; if that fails, it is destroyed, and does not run.
 
+    Args:
+        connection: libvirt, on this machine.
+        which: The domain.
+        open_host: Opens the host that it runs on.
+        features: What is known of its CPU policy.
+        force: Whatever the guest begins with.
+
     Raises:
         HostError: The connection leads to another machine.
-        DomainError: It runs, has a saved state, or declares nothing.
+        DomainError: It runs, has a saved state, declares nothing, or begins with a firmware.
         XenVcpuError: It cannot be created, or its vcpus cannot be started.
     """
     require_local(connection.uri)
@@ -31,6 +40,8 @@ def start(
     declared = domain.declaration(library().VIR_DOMAIN_AFFECT_CONFIG)
     if declared is None:
         raise DomainError(f"{domain.name} declares nothing; see `xenvcpu libvirt set`, or start it with virsh")
+    if domain.has_firmware and not force:
+        raise firmware.refusal(domain.name)
     with open_host() as host:
         if host.is_inside:
             raise HostError("domains are started from dom0")

@@ -14,10 +14,11 @@ import socket
 import time
 from contextlib import contextmanager, suppress
 from functools import lru_cache
-from typing import Any, Callable, Iterator, Optional
+from typing import Any, Callable, Dict, Iterator, Optional
 from uuid import UUID
 
 from xenvcpu.errors import ContextError, FormatError, HostError, LibraryMissingError, NoSuchDomainError, XenVcpuError
+from xenvcpu.toolstacks import firmware
 from xenvcpu.toolstacks.applying import Change
 from xenvcpu.toolstacks.declaration import Declaration
 from xenvcpu.toolstacks.libvirt.attempts import Attempts, delay_after
@@ -69,6 +70,8 @@ class Watcher:
         self._tell = tell
         self._clock = clock
         self._attempts = Attempts()
+        # With the number that it has until it ends: vcpus that are stopped by hand later look fresh.
+        self._done: Dict[UUID, int] = {}
         self._is_stopped = self._is_lost = False
         self._awake, self._wake = socket.socketpair()
         self._awake.setblocking(False)
@@ -128,7 +131,9 @@ class Watcher:
             if self._with_running:
                 with told("listing domains"):
                     for raw in connection.raw.listAllDomains(module.VIR_CONNECT_LIST_DOMAINS_ACTIVE):
-                        self._attempts.add(UUID(raw.UUIDString()), self._clock())
+                        handle = UUID(raw.UUIDString())
+                        if self._done.get(handle) != raw.ID():
+                            self._attempts.add(handle, self._clock())
             self._log.write(INFO, f"listening to {connection.uri}")
             self._tell("READY=1", f"STATUS=Listening to {connection.uri}")
             while True:
@@ -174,6 +179,9 @@ class Watcher:
         ):
             # Also one that goes on from a saved state: its vcpus have begun.
             self._attempts.drop(handle)
+            self._done.pop(handle, None)
+            if event == module.VIR_DOMAIN_EVENT_STARTED:
+                self._done[handle] = domain.ID()
 
     def _on_close(self, raw: Any, reason: int, opaque: object) -> None:
         self._is_lost = True
@@ -203,7 +211,9 @@ class Watcher:
                 return
             name = f"domain {domain.name} ({handle})"
             declared = domain.declaration(library().VIR_DOMAIN_AFFECT_LIVE) if domain.is_active else None
-            if declared is not None:
+            if declared is not None and domain.has_firmware:
+                self._log.write(ERROR, f"{name}: {firmware.refusal(domain.name)}")
+            elif declared is not None:
                 self._log.write(INFO, f"{name}: {sentence(self._begin(handle, declared))}")
         except (ContextError, FormatError) as error:
             self._log.write(ERROR, f"{name}: {error}")
@@ -215,6 +225,7 @@ class Watcher:
                 self._log.write(ERROR, f"{name}: {line}")
             return
         self._attempts.drop(handle)
+        self._done[handle] = domain.raw.ID()
 
 
 @contextmanager
