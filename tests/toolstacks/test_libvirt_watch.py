@@ -183,21 +183,18 @@ def test_a_domain_that_ran_before_is_looked_at_only_if_asked_for(web: Any, with_
     assert (found, stage.begun.qsize()) == (expected, 0)
 
 
-def test_after_a_lost_connection_only_what_booted_meanwhile_is_looked_at(
-    web: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_after_a_lost_connection_only_what_booted_meanwhile_is_looked_at(web: Any) -> None:
     web.create()
     stage = Stage(with_running=True)
     stage.start()
     stage.wait_for("started vcpus 1-2")
     later = web.connect().createXML(domain_xml(uuid.UUID(int=8), element(), name="later"))
     stage.wait_for("domain later")
-    monkeypatch.setattr(attempts, "FIRST", 0.02)
     stage.watcher._on_close(None, 0, None)
     stage.watcher._wake.send(b"x")
-    assert stage.told.get(timeout=10) == "READY=1"
+    assert stage.told.get(timeout=LIMIT) == "READY=1"
     last = web.connect().createXML(domain_xml(uuid.UUID(int=9), element(), name="last"))
-    found = [stage.begun.get(timeout=10)[0] for _ in range(3)]
+    found = [stage.begun.get(timeout=LIMIT)[0] for _ in range(3)]
     later.destroy()
     last.destroy()
     stage.stop()
@@ -260,13 +257,16 @@ def test_a_domain_that_booted_before_the_service_did_is_served(world: str, tmp_p
         env=environment(), stderr=subprocess.PIPE, text=True,
     )
     assert process.stderr is not None
+    limit = threading.Timer(LIMIT, process.kill)
+    limit.start()
     try:
         for line in process.stderr:
             if "domain web" in line:
                 break
     finally:
+        limit.cancel()
         process.terminate()
-        process.communicate(timeout=10)
+        process.communicate(timeout=LIMIT)
     assert "started vcpus 1-3" in line and online(world) == [0, 1, 2, 3]
 
 
