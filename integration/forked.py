@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
 import signal
@@ -10,11 +11,17 @@ import sys
 import tempfile
 import time
 import traceback
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Callable, List, Optional, Type
 
+from integration.evidence import processes
+
 #: Exit code of a child whose task ended with an exception.
 BROKEN = 70
+
+#: At this signal it writes where it is.
+_WHERE = signal.SIGUSR1
 
 #: Seconds between two looks at a child: under emulation each look costs it a good deal of the one processor.
 POLL = 0.01
@@ -62,6 +69,7 @@ class Forked:
             for number, file in enumerate(self._files, 1):
                 os.dup2(file.fileno(), number)
             sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)
+            faulthandler.register(_WHERE, sys.stderr)
             try:
                 task()
                 code = 0
@@ -91,7 +99,7 @@ class Forked:
             if pid:
                 self.code = os.waitstatus_to_exitcode(status)
             elif time.monotonic() > end:
-                raise TimeoutError(f"process {self.pid} did not end within {timeout:g} s: {self.errors()}")
+                raise TimeoutError(f"process {self.pid} did not end within {timeout:g} s: {self.where()}")
             else:
                 time.sleep(POLL)
         return self.code
@@ -110,7 +118,7 @@ class Forked:
             if os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
                 raise RuntimeError(f"process {self.pid} has ended: {self.errors()}")
             if time.monotonic() > end:
-                raise TimeoutError(f"process {self.pid} told {len(told)} things within {timeout:g} s: {self.errors()}")
+                raise TimeoutError(f"process {self.pid} told {len(told)} things within {timeout:g} s: {self.where()}")
             time.sleep(POLL)
 
     def told(self) -> List[Any]:
@@ -127,9 +135,24 @@ class Forked:
         """Returns what it wrote to its standard output so far."""
         return self._text(0)
 
+    def where(self) -> str:
+        """Returns what it wrote to its standard error, and where it and its children are now."""
+        family = (self.pid, *processes.children(self.pid))
+        stacks = [f"{pid} {processes.name(pid)}:\n{_kernel_stack(pid)}" for pid in family]
+        os.kill(self.pid, _WHERE)
+        time.sleep(1)
+        return "\n".join([self.errors(), *stacks])
+
     def errors(self) -> str:
         """Returns what it wrote to its standard error so far."""
         return self._text(1)
+
+
+def _kernel_stack(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/stack").read_text()
+    except OSError:
+        return ""
 
 
 def command(*arguments: object) -> Task:
