@@ -12,9 +12,13 @@ from pathlib import Path
 from typing import Any, Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.append(str(ROOT))
+# How fast an example is depends on who else uses the machine, and is measured by `make bench`.
+settings.register_profile("xenvcpu", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("xenvcpu")
 # A shell lets what it starts in the background ignore Ctrl-C, and all that is started from there inherits that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -137,5 +137,5 @@ class Calls(RuleBasedStateMachine):
             assert worldfile.to_json(worldfile.from_json(written)) == written
 
 
-Calls.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+Calls.TestCase.settings = settings(max_examples=60, stateful_step_count=30)
 TestCalls = Calls.TestCase

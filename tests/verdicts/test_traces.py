@@ -74,7 +74,7 @@ def test_the_sequences_take_and_refuse_each_call() -> None:
     assert both | {("down", True), ("reset", True), ("pause", True)} <= answered
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.text(max_size=8), st.sampled_from(["4.7", "4.14", "4.17", "4.20"]))
 def test_any_sequence_ends_as_it_began_on_the_model(seed: str, release: str) -> None:
     """The clean-up at the end of a sequence is complete, so one sequence cannot change the next one."""
