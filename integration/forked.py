@@ -20,6 +20,9 @@ from integration.evidence import processes
 #: Exit code of a child whose task ended with an exception.
 BROKEN = 70
 
+#: Seconds to wait for a child. Beside twenty busy processes an emulated host needs a minute for what else takes three.
+PATIENCE = 240.0
+
 #: At this signal it writes where it is.
 _WHERE = signal.SIGUSR1
 
@@ -87,7 +90,7 @@ class Forked:
         if self.code is None:
             os.kill(self.pid, signal.SIGKILL)
 
-    def wait(self, timeout: float = 60.0) -> int:
+    def wait(self, timeout: float = PATIENCE) -> int:
         """Waits for its end and returns its exit code.
 
         Raises:
@@ -104,7 +107,7 @@ class Forked:
                 time.sleep(POLL)
         return self.code
 
-    def await_lines(self, count: int, timeout: float = 60.0) -> List[Any]:
+    def await_lines(self, count: int, timeout: float = PATIENCE) -> List[Any]:
         """Waits until it has told of so many things and returns all that it told.
 
         Raises:
