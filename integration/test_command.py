@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
 from typing import Callable
 
 import pytest
 
 from integration import drivers, starts
+from integration.evidence.command import xenvcpu
 from integration.evidence.tiny import TinyGuest
 from xenvcpu import keptfile
 from xenvcpu.api import Dom0Domain, open_host
@@ -18,10 +18,6 @@ from xenvcpu.capture import Capture
 from xenvcpu.left import Left
 
 Factory = Callable[..., TinyGuest]
-
-
-def xenvcpu(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["xenvcpu", *map(str, arguments)], capture_output=True, text=True, timeout=120)
 
 
 @pytest.fixture

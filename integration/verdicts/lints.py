@@ -7,16 +7,15 @@ tiny guest does not have.
 
 from __future__ import annotations
 
-from typing import Dict, Iterable, Iterator, List, Mapping, NamedTuple, Sequence
+from typing import Iterable, Iterator, List, Mapping, NamedTuple, Sequence
 
 from integration.evidence import paging
 from integration.guest import layout
 from integration.verdicts.bases import BASES
 from integration.verdicts.recipe import (
-    BROKEN, ENTRY_RECORD, ENTRY_VCPUOP, FRESH, KEPT, PLAIN, RECORD, VCPUOP, Claim, Recipe,
+    BROKEN, ENTRY_RECORD, ENTRY_VCPUOP, FRESH, KEPT, PLAIN, RECORD, VCPUOP, Changes, Claim, Recipe, each,
 )
 
-Changes = Dict[str, int]
 SEGMENTS = ("cs", "ds", "es", "fs", "gs", "ss", "tr", "ldtr")
 _CODE_OR_DATA = SEGMENTS[:6]
 _BOUNDED = ("cs", "ds", "es", "ss")
@@ -51,46 +50,42 @@ def _context(rule: str, field: str, base: str, broken: List[Changes], kept: Sequ
     return Probe(rule, field, VCPUOP, base, broken, kept)
 
 
-def _each(field: str, *values: int) -> List[Changes]:
-    return [{field: value} for value in values]
-
-
 def _control() -> Iterator[Probe]:
     paged: Changes = {"cr3": paging.roots(layout.TABLES).pse, "cr4": 0x10}
-    yield _context("pg-without-pe", "cr0", "long", _each("cr0", 0x80000010))
+    yield _context("pg-without-pe", "cr0", "long", each("cr0", 0x80000010))
     yield _context("pg-without-pe", "cr0", "flat", [{**paged, "cr0": 0x80000010}], [{**paged, "cr0": 0x80000011}])
-    yield _record("nw-without-cd", "cr0", "flat", _each("cr0", 0x20000011), _each("cr0", 0x60000011, 0x40000011))
-    yield _context("cr0-high-bits", "cr0", "long", _each("cr0", 0x180000011, 1 << 63 | 0x80000011))
+    yield _record("nw-without-cd", "cr0", "flat", each("cr0", 0x20000011), each("cr0", 0x60000011, 0x40000011))
+    yield _context("cr0-high-bits", "cr0", "long", each("cr0", 0x180000011, 1 << 63 | 0x80000011))
     # QEMU's #VMEXIT puts the whole host wrong when the guest left LME on and paging off.
-    yield _context("lma-without-pg", "msr_efer", "flat", _each("efer", 0x100, 0x500))._replace(is_entered=False)
-    yield _record("long-mode-without-pae", "cr4", "long", _each("cr4", 0, 0x10))
-    yield _record("lme-without-lma", "msr_efer", "long", _each("msr_efer", 0x100, 0x901))
-    yield _record("lme-without-lma", "msr_efer", "flat", [], _each("msr_efer", 0x100))._replace(is_entered=False)
-    yield _record("cs-l-and-d", "cs_arbytes", "long", _each("cs_arbytes", 0xE9B), [{}, {"cs_arbytes": 0xC9B}])
-    yield _record("cet-without-wp", "cr4", "flat", _each("cr4", 1 << 23), [{"cr4": 1 << 23, "cr0": 0x10011}])._replace(
+    yield _context("lma-without-pg", "msr_efer", "flat", each("efer", 0x100, 0x500))._replace(is_entered=False)
+    yield _record("long-mode-without-pae", "cr4", "long", each("cr4", 0, 0x10))
+    yield _record("lme-without-lma", "msr_efer", "long", each("msr_efer", 0x100, 0x901))
+    yield _record("lme-without-lma", "msr_efer", "flat", [], each("msr_efer", 0x100))._replace(is_entered=False)
+    yield _record("cs-l-and-d", "cs_arbytes", "long", each("cs_arbytes", 0xE9B), [{}, {"cs_arbytes": 0xC9B}])
+    yield _record("cet-without-wp", "cr4", "flat", each("cr4", 1 << 23), [{"cr4": 1 << 23, "cr0": 0x10011}])._replace(
         is_entered=False)
-    yield _record("pcide-without-lma", "cr4", "flat", _each("cr4", 1 << 17))._replace(is_entered=False)
-    yield _record("pcide-without-lma", "cr4", "long", [], _each("cr4", 1 << 17 | 0x20))._replace(is_entered=False)
-    yield _context("cr3-beyond-width", "cr3", "long", _each("cr3", 1 << 52 | _ROOT["long"], 1 << 63 | _ROOT["long"]))
-    yield _record("pae-cr3-unaligned", "cr3", "pae", _each("cr3", _ROOT["pae"] | 8))
-    yield _record("dr7-beyond-32-bits", "dr7", "flat", _each("dr7", 1 << 32 | 0x400))
-    yield _record("dr6-beyond-32-bits", "dr6", "flat", _each("dr6", 1 << 32))
-    yield _record("efer-reserved", "msr_efer", "flat", _each("msr_efer", 1 << 9, 1 << 32))._replace(is_entered=False)
+    yield _record("pcide-without-lma", "cr4", "flat", each("cr4", 1 << 17))._replace(is_entered=False)
+    yield _record("pcide-without-lma", "cr4", "long", [], each("cr4", 1 << 17 | 0x20))._replace(is_entered=False)
+    yield _context("cr3-beyond-width", "cr3", "long", each("cr3", 1 << 52 | _ROOT["long"], 1 << 63 | _ROOT["long"]))
+    yield _record("pae-cr3-unaligned", "cr3", "pae", each("cr3", _ROOT["pae"] | 8))
+    yield _record("dr7-beyond-32-bits", "dr7", "flat", each("dr7", 1 << 32 | 0x400))
+    yield _record("dr6-beyond-32-bits", "dr6", "flat", each("dr6", 1 << 32))
+    yield _record("efer-reserved", "msr_efer", "flat", each("msr_efer", 1 << 9, 1 << 32))._replace(is_entered=False)
 
 
 def _flow() -> Iterator[Probe]:
-    yield _record("rflags-reserved", "rflags", "flat", _each("rflags", 0x8002, 0x400002, 1 << 32 | 2, 0xA, 0x22),
-                  [{}, *_each("rflags", 0, 0x200CD7)])
-    yield _context("rflags-reserved", "rflags", "flat", _each("eflags", 0x8002))
-    yield _record("vm86-mode", "rflags", "real", _each("rflags", 0x20002))
-    yield _record("vm86-mode", "rflags", "long", _each("rflags", 0x20002))
+    yield _record("rflags-reserved", "rflags", "flat", each("rflags", 0x8002, 0x400002, 1 << 32 | 2, 0xA, 0x22),
+                  [{}, *each("rflags", 0, 0x200CD7)])
+    yield _context("rflags-reserved", "rflags", "flat", each("eflags", 0x8002))
+    yield _record("vm86-mode", "rflags", "real", each("rflags", 0x20002))
+    yield _record("vm86-mode", "rflags", "long", each("rflags", 0x20002))
     yield _record("interrupt-without-if", "pending_event", "flat", [{"pending_event": _EVENT | 0x20}],
                   [{"pending_event": _EVENT | 0x20, "rflags": 0x202}, {"pending_event": _EVENT | 0x202}])._replace(
         is_entered=False)
-    yield _record("rip-beyond-canonical", "rip", "long", _each("rip", _NOT_CANONICAL, 0xFFFF7FFFFFFFFFFF))
-    yield _record("rip-above-4g", "rip", "flat", _each("rip", 1 << 32 | _ENTRY))
-    yield _record("rip-outside-limit", "rip", "flat", _each("cs_limit", _ENTRY - 1, 0xFFF),
-                  [{}, *_each("cs_limit", _ENTRY + 0xFFF)])
+    yield _record("rip-beyond-canonical", "rip", "long", each("rip", _NOT_CANONICAL, 0xFFFF7FFFFFFFFFFF))
+    yield _record("rip-above-4g", "rip", "flat", each("rip", 1 << 32 | _ENTRY))
+    yield _record("rip-outside-limit", "rip", "flat", each("cs_limit", _ENTRY - 1, 0xFFF),
+                  [{}, *each("cs_limit", _ENTRY + 0xFFF)])
 
 
 def _types() -> Iterator[Probe]:
@@ -98,15 +93,15 @@ def _types() -> Iterator[Probe]:
     kept = {"cs": (0xC99, 0xC9D, 0xC9F, 0xC93), "ss": (0xC97, 0), "tr": (0x8B, 0x83), "ldtr": (0x82, 0)}
     for name in SEGMENTS:
         field = f"{name}_arbytes"
-        yield _record("segment-type", field, "flat", _each(field, *broken.get(name, (0xC92, 0xC99, 0xC83))),
-                      [{}, *_each(field, *kept.get(name, (0xC91, 0xC9B, 0xC97, 0)))])
+        yield _record("segment-type", field, "flat", each(field, *broken.get(name, (0xC92, 0xC99, 0xC83))),
+                      [{}, *each(field, *kept.get(name, (0xC91, 0xC9B, 0xC97, 0)))])
 
 
 def _segments() -> Iterator[Probe]:
-    yield _record("cs-not-present", "cs_arbytes", "flat", _each("cs_arbytes", 0, 0xC1B))
-    yield _record("tr-not-present", "tr_arbytes", "flat", _each("tr_arbytes", 0, 0xB))
+    yield _record("cs-not-present", "cs_arbytes", "flat", each("cs_arbytes", 0, 0xC1B))
+    yield _record("tr-not-present", "tr_arbytes", "flat", each("tr_arbytes", 0, 0xB))
     yield from _types()
-    yield _record("selector-in-ldt", "tr_sel", "flat", _each("tr_sel", 4, 0xC), _each("tr_sel", 0, 8))
+    yield _record("selector-in-ldt", "tr_sel", "flat", each("tr_sel", 4, 0xC), each("tr_sel", 0, 8))
     yield _record("selector-in-ldt", "ldtr_sel", "flat", [{**_LDT, "ldtr_sel": 4}],
                   [{**_LDT, "ldtr_sel": 8}, {"ldtr_sel": 4, "ldtr_arbytes": 0}])
     for name in SEGMENTS:
@@ -115,7 +110,7 @@ def _segments() -> Iterator[Probe]:
                       [{**present, field: 0x5FFFFF}])
     for name in _BOUNDED:
         field = f"{name}_base"
-        yield _record("base-above-4g", field, "flat", _each(field, 1 << 32, 1 << 46))
+        yield _record("base-above-4g", field, "flat", each(field, 1 << 32, 1 << 46))
     yield _record("base-above-4g", "cs_base", "flat", [], [{"cs_base": 0x1000, "rip": _ENTRY - 0x1000}])
     yield _record("cs-ss-dpl", "cs_arbytes", "flat", [{"ss_arbytes": 0xCF3}, {"cs_arbytes": 0xCFB}],
                   [{}, {"cs_arbytes": 0xCFB, "ss_arbytes": 0xCF3}])
@@ -130,11 +125,11 @@ def _segments() -> Iterator[Probe]:
 def _addresses() -> Iterator[Probe]:
     names = "fs_base gs_base tr_base gdtr_base idtr_base sysenter_esp sysenter_eip shadow_gs msr_lstar".split()
     for name in names:
-        yield _record("base-not-canonical", name, "flat", _each(name, _NOT_CANONICAL), [{}, {name: _HIGH_CANONICAL}])
+        yield _record("base-not-canonical", name, "flat", each(name, _NOT_CANONICAL), [{}, {name: _HIGH_CANONICAL}])
     yield _record("base-not-canonical", "ldtr_base", "flat", [{**_LDT, "ldtr_base": _NOT_CANONICAL}],
                   [{**_LDT, "ldtr_base": _HIGH_CANONICAL}, {"ldtr_base": _NOT_CANONICAL, "ldtr_arbytes": 0}])
     for name in ("gdtr_limit", "idtr_limit"):
-        yield _record("table-limit", name, "flat", _each(name, 0x10000, 0xFFFFFFFF), [{}, {name: 0xFFFF}])
+        yield _record("table-limit", name, "flat", each(name, 0x10000, 0xFFFFFFFF), [{}, {name: 0xFFFF}])
 
 
 FATAL = (*_control(), *_flow(), *_segments(), *_addresses())

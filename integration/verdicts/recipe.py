@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Dict, Mapping, NamedTuple
+from typing import Dict, List, Mapping, NamedTuple
 
 from xenvcpu.abi import cpu_record, vcpu_hvm_context
 from xenvcpu.abi.layout import Image
@@ -26,6 +26,14 @@ NOWHERE = "nowhere"
 """The base of a pointer that leads to no memory."""
 
 BROKEN, KEPT = "broken", "kept"
+
+Changes = Dict[str, int]
+"""The fields that are different from a base, by name."""
+
+
+def each(field: str, *values: int) -> List[Changes]:
+    """One change after the other, of one field."""
+    return [{field: value} for value in values]
 
 
 class Claim(NamedTuple):
