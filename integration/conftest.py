@@ -20,6 +20,7 @@ LinuxGuestFactory = Callable[..., LinuxGuest]
 
 def pytest_configure(config: pytest.Config) -> None:
     """Names the markers of the suites."""
+    config.addinivalue_line("markers", "smoke: one of the few that run on every release, whatever else does")
     config.addinivalue_line("markers", "lab_limit(seconds): what the lab lets this test take, if not its default")
 
 

@@ -27,6 +27,7 @@ def flat32(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.smoke
 def test_doctor_finds_dom0_complete() -> None:
     """Everything that dom0 needs is there."""
     done = xenvcpu("doctor", "--json")
@@ -81,6 +82,7 @@ def test_recover_brings_back_what_a_change_has_lost(tiny_guest: Factory, tmp_pat
     guest.await_beats()
 
 
+@pytest.mark.smoke
 def test_exit_codes(tiny_guest: Factory, flat32: Path) -> None:
     """3 for a rule, 4 for Xen with its console line, 1 for a domain that is not there; the guest goes on."""
     guest = tiny_guest(vcpus=2)

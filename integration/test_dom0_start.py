@@ -66,6 +66,7 @@ def test_all_secondary_vcpus_start_in_one_load_with_each_register_as_asked(
     record_property("pause_ms", round(1000 * (report.pause_seconds or 0), 1))
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize("mode", starts.MODES)
 def test_a_vcpu_starts_in_each_mode(host: Host, tiny_guest: Factory, mode: str) -> None:
     """The stub of that mode runs as the processor decodes that mode, with the control registers asked for."""

@@ -191,6 +191,7 @@ def test_a_killed_process_leaves_the_guest_running(ledger: Ledger, promise: Prom
     ledger.settle(promise)
 
 
+@pytest.mark.smoke
 @pytest.mark.lab_limit(900)
 def test_a_killed_guard_is_done_without_and_replaced(ledger: Ledger, promise: Promise) -> None:
     """Its process gives the pause back and goes on with a new guard; killed later, it is put in order by that one."""

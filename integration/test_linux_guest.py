@@ -6,6 +6,8 @@ from __future__ import annotations
 import json
 from typing import Callable
 
+import pytest
+
 from integration import starts
 from integration.evidence.linux import LinuxGuest
 
@@ -59,6 +61,7 @@ def test_start_self_runs_a_vcpu_through_vcpuop(linux_guest: Factory) -> None:
     assert guest.online() == [0]
 
 
+@pytest.mark.smoke
 def test_long64_from_inside(linux_guest: Factory) -> None:
     """A 64-bit start lands in long mode on page tables that dom0 wrote beside the kernel."""
     guest = linux_guest(vcpus=2)

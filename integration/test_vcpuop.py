@@ -51,6 +51,7 @@ def errno_of(image: Image, release: Release) -> int:
     return 0 if name is None else -int(getattr(errno, name))
 
 
+@pytest.mark.smoke
 def test_xen_answers_every_case_as_the_rules_do(host: Host, tiny_guest: Factory) -> None:
     """One fresh vcpu, every case from both sides of its rule; a vcpu that was initialised is made fresh from dom0."""
     guest = tiny_guest(vcpus=2)

@@ -70,8 +70,8 @@ def _machine(cache: Cache, options: argparse.Namespace, job: Job, scratch: Path)
     started = time.monotonic()
     builder = ImageBuilder(cache, say)
     wheel: Optional[Path] = options.wheel.resolve() if options.wheel else builder.wheel()
-    parts = builder.parts(find_release(options.release), wheel)
-    machine = compose(parts, job, scratch, options.deb)
+    release = find_release(options.release)
+    machine = compose(release, builder.parts(release, wheel), job, scratch, options.deb)
     say(f"image of Xen {options.release} ready after {time.monotonic() - started:.1f} s; booting")
     return machine
 

@@ -65,7 +65,7 @@ class EmulatedHost:
         # the name of a socket may have 107 characters, which a path below our cache can exceed
         self.commands = Path(tempfile.mkdtemp(prefix="xenvcpu-lab-")) / "commands"
         argv = self._machine.command()
-        argv += qemu.channel_arguments(self.console, self._results, self.commands)
+        argv += qemu.channel_arguments(self._machine, self.console, self._results, self.commands)
         self._total = Deadline(self._limits.total)
         with self._errors.open("wb") as errors:
             self._process = qemu.start(argv, errors)

@@ -75,14 +75,14 @@ class ImageBuilder:
 
     def _userland(self, release: Release) -> Path:
         def build(directory: Path, scratch: Path) -> None:
-            self._say(f"fetching Xen {release.name} and its userland ({release.suite})")
+            self._say(f"fetching Xen {release.xen} and its userland ({release.suite})")
             root = userland.unpack_userland(release, scratch)
             userland.pack_userland(root, directory, release)
             root.path.rename(directory / "root")
 
-        inputs = [repr(release), *aptsources.lines_for(release.suite)]
+        inputs = [release.suite, release.xen, *aptsources.lines_for(release.suite)]
         inputs += [*release.packages, *_sources(userland, packages, dpkgdatabase, elf)]
-        return self._cache.get(f"userland-{release.name}", inputs, build)
+        return self._cache.get(f"userland-{release.suite}", inputs, build)
 
     def _kernel(self, user: Path) -> Path:
         def build(directory: Path, scratch: Path) -> None:
@@ -110,13 +110,16 @@ class ImageBuilder:
             wheels.pack(directory, scratch, release, ForeignRoot(user / "root"), everything)
 
         inputs = [release.python, *map(wheels.fingerprint, everything)]
-        return self._cache.get(f"python-{release.name}", inputs + _sources(wheels), build)
+        return self._cache.get(f"python-{release.suite}", inputs + _sources(wheels), build)
 
 
-def compose(parts: Parts, job: jobs.Job, scratch: Path, debs: Sequence[Path] = ()) -> Machine:
+def compose(
+    release: Release, parts: Parts, job: jobs.Job, scratch: Path, debs: Sequence[Path] = ()
+) -> Machine:
     """Puts the parts and a job together.
 
     Args:
+        release: Whose parts they are.
         parts: The cached parts.
         job: What the dom0 is to do.
         scratch: Where the image goes.
@@ -137,4 +140,4 @@ def compose(parts: Parts, job: jobs.Job, scratch: Path, debs: Sequence[Path] = (
         for piece in pieces:
             with piece.open("rb") as source:
                 shutil.copyfileobj(source, image, 1 << 20)
-    return Machine(parts.userland / "xen.elf", vmlinux, initrd)
+    return Machine(parts.userland / "xen.elf", vmlinux, initrd, is_pvh=release.is_pvh)

@@ -31,6 +31,7 @@ class Machine:
         memory: Memory of the whole machine in MiB.
         dom0_memory: Memory of the dom0 in MiB.
         xen_options: Further words on Xen's command line.
+        is_pvh: Whether the dom0 is a PVH domain; Xen wants an IOMMU for that.
     """
 
     xen: Path
@@ -39,24 +40,32 @@ class Machine:
     memory: int = 4096
     dom0_memory: int = 1280
     xen_options: str = "guest_loglvl=error"
+    is_pvh: bool = False
 
     def command(self) -> List[str]:
         """Returns the part of the command line that describes the machine."""
         xen = f"console=com1 com1=115200,8n1 dom0_mem={self.dom0_memory}M"
         xen += f" dom0_max_vcpus=1 noreboot=0 bootscrub=0 {self.xen_options}"
+        xen += " dom0=pvh" if self.is_pvh else ""
         dom0 = f"{self.kernel} console=hvc0 panic=-1 rdinit=/init quiet"
         argv = [QEMU, "-accel", "tcg,thread=multi,tb-size=512"]
         argv += ["-cpu", "qemu64,+svm,+npt,+rdrand", "-smp", "1", "-m", str(self.memory)]
         argv += ["-nodefaults", "-display", "none", "-no-reboot", "-net", "none"]
         argv += ["-kernel", str(self.xen), "-append", xen]
         argv += ["-initrd", f"{dom0},{self.initrd}"]
+        argv += ["-machine", "q35", "-device", "amd-iommu"] if self.is_pvh else []
         return argv
 
+    @property
+    def serial_device(self) -> str:
+        """The device that carries the channels; behind an IOMMU it must not pass it by."""
+        return "virtio-serial-pci" + (",iommu_platform=on,disable-legacy=on" if self.is_pvh else "")
 
-def channel_arguments(console: Path, results: Path, commands: Path) -> List[str]:
+
+def channel_arguments(machine: Machine, console: Path, results: Path, commands: Path) -> List[str]:
     """Returns the arguments for a batch run: status on stdout, commands by a socket, the rest in files."""
     argv = ["-chardev", f"file,id=console,path={console}", "-serial", "chardev:console"]
-    argv += ["-chardev", "stdio,id=status,signal=off", "-device", "virtio-serial-pci"]
+    argv += ["-chardev", "stdio,id=status,signal=off", "-device", machine.serial_device]
     argv += ["-device", "virtserialport,nr=1,chardev=status,name=xenvcpu.status"]
     argv += ["-chardev", f"file,id=results,path={results}"]
     argv += ["-device", "virtserialport,nr=2,chardev=results,name=xenvcpu.results"]

@@ -53,14 +53,15 @@ _DEPENDENCIES: Tuple[str, ...] = ("diffutils", "dpkg", "python3-cffi-backend", "
 
 @dataclass(frozen=True)
 class Release:
-    """One row: a Xen release as a Debian suite carries it.
+    """One row: a Xen release as a Debian suite carries it, and how its dom0 runs.
 
     Attributes:
         name: What ``--release`` takes.
-        suite: Debian suite of hypervisor, tools and userland.
+        suite: Debian suite of hypervisor, tools and userland; its image is made once, however many rows have it.
         xen: The two-part version in package names and in the libxenctrl SONAME.
         python: Version of the suite's python3.
         has_libvirt: Whether libvirt and its driver for Xen are in the dom0 image.
+        is_pvh: Whether the dom0 is a PVH domain, not a PV one.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Release:
     xen: str
     python: str
     has_libvirt: bool = False
+    is_pvh: bool = False
 
     @property
     def hypervisor(self) -> str:
@@ -93,6 +95,7 @@ RELEASES: Dict[str, Release] = {
         Release("4.17", "bookworm", "4.17", "3.11", has_libvirt=True),
         Release("4.20", "trixie", "4.20", "3.13"),
         Release("4.20.5", "sid", "4.20", "3.14"),
+        Release("4.17-pvh", "bookworm", "4.17", "3.11", has_libvirt=True, is_pvh=True),
     )
 }
 

@@ -37,6 +37,13 @@ def test_releases_are_one_table() -> None:
         find_release("3.4")
 
 
+def test_rows_of_one_suite_share_its_image() -> None:
+    """They differ in how they boot, never in what is in the image."""
+    pv, pvh = find_release("4.17"), find_release("4.17-pvh")
+    assert (pv.suite, pv.packages, pv.python) == (pvh.suite, pvh.packages, pvh.python)
+    assert (pv.is_pvh, pvh.is_pvh) == (False, True)
+
+
 def test_old_pythons_need_more() -> None:
     """What pip would leave out, because its own Python is newer, is asked for by name."""
     assert {"tomli", "exceptiongroup"} < set(wheels.requirements(find_release("4.14")))
@@ -50,3 +57,12 @@ def test_one_processor_and_no_kvm() -> None:
     assert argv[argv.index("-accel") + 1].startswith("tcg")
     assert "+svm,+npt,+rdrand" in argv[argv.index("-cpu") + 1]
     assert "dom0_max_vcpus=1" in argv[argv.index("-append") + 1]
+
+
+def test_a_pvh_dom0_gets_an_iommu() -> None:
+    """Xen makes no PVH dom0 without one, and its channels must not go past it."""
+    pv, pvh = (Machine(Path("x"), Path("k"), Path("i"), is_pvh=is_pvh) for is_pvh in (False, True))
+    assert "dom0=pvh" in pvh.command()[pvh.command().index("-append") + 1].split()
+    assert {"q35", "amd-iommu"} <= set(pvh.command())
+    assert "iommu_platform=on" in pvh.serial_device and "iommu_platform" not in pv.serial_device
+    assert not {"q35", "amd-iommu"} & set(pv.command())
