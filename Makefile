@@ -16,7 +16,7 @@ help:
 	@echo "make promises   a fault at every C call, a kill at every step"
 	@echo "make verdicts   what real Xens said, given again by the model"
 	@echo "make lint   ruff and mypy --strict"
-	@echo "make lab    the suites on a real Xen in QEMU; K=kills for some, RELEASE=4.20 for another Xen"
+	@echo "make lab    the suites on real Xens in QEMU; K=kills for some tests, RELEASE=4.20 for one Xen, FULL=1 for all counts"
 	@echo "make lab-demo   the demo on a real Xen; make lab-shell   a shell in its dom0, xenvcpu installed"
 	@echo "make fuzz   hostile bytes into every decoder, 5 minutes each"
 	@echo "make bench  how fast, as ratios"
@@ -60,13 +60,15 @@ promises: $(VENV)/installed
 lint types: $(VENV)/installed
 	$(BIN)/python tests/everything.py lint types
 
-# K chooses tests as pytest's -k does, RELEASE the Xen.
+# K chooses tests as pytest's -k does, RELEASE the Xen (for `make lab` one or more, and without it several),
+# FULL=1 as many kills, races and cycles as the README quotes, HOSTS how many hosts are emulated at once.
 LAB := $(BIN)/python -m integration.lab
-LAB_OF = --wheel dist/xenvcpu-*.whl $(addprefix --deb ,$(wildcard dist/debian/*.deb)) $(if $(RELEASE),--release $(RELEASE))
+LAB_OF = --wheel dist/xenvcpu-*.whl $(addprefix --deb ,$(wildcard dist/debian/*.deb)) $(addprefix --release ,$(RELEASE))
 
 lab: $(VENV)/installed
 	$(LAB) setup
-	$(LAB) run $(LAB_OF) $(if $(K),-k "$(K)")
+	$(BIN)/pip install --quiet "$$(ls dist/xenvcpu-*.whl)[ansible]"
+	$(LAB) run $(LAB_OF) $(if $(K),-k "$(K)") $(if $(FULL),--full) $(if $(HOSTS),--hosts $(HOSTS))
 
 lab-shell: $(VENV)/installed
 	$(LAB) setup

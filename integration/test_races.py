@@ -21,6 +21,7 @@ from integration.evidence.control import Control
 from integration.evidence.tiny import TinyGuest
 from integration.forked import Forked, Task, command
 from integration.guest import layout
+from integration.promises import IS_BRISK
 from xenvcpu import errors
 from xenvcpu.api import open_host
 from xenvcpu.cli.exits import MEANINGS, Exit
@@ -29,7 +30,7 @@ Factory = Callable[..., TinyGuest]
 Promise = Callable[[str, Mapping[str, int]], None]
 
 #: Seconds of each race.
-LENGTH = 12.0
+LENGTH = 5.0 if IS_BRISK else 12.0
 VCPUS = (1, 2, 3)
 NAME, UUID = "raced", "5afe600d-0000-4000-8000-726163657300"
 #: A process that waits for another one may be waited for so long after the end.

@@ -22,15 +22,15 @@ Factory = Callable[..., TinyGuest]
 Promise = Callable[[str, Mapping[str, int]], None]
 
 LIMIT = 900
-#: What leaks grows in every step of 200 cycles: in most there must be next to nothing, in KiB and in blocks that
-#: Python holds (a few of these are what the measurement itself keeps).
+#: What leaks grows in every step, a tenth of the cycles: in most there must be next to nothing, in KiB and in blocks
+#: that Python holds (a few of these are what the measurement itself keeps).
 KIB_EACH_STEP, BLOCKS_EACH_STEP = 4, 40
 #: What may come on top over all steps, where a heap asks the kernel for more: Python asks for 1 MiB at a time.
 KIB, MAPPINGS = 1536, 4
 
 
 @pytest.mark.lab_limit(LIMIT)
-def test_2000_cycles_leave_nothing_behind(tiny_guest: Factory, promise: Promise) -> None:
+def test_thousands_of_cycles_leave_nothing_behind(tiny_guest: Factory, promise: Promise) -> None:
     """Neither the process nor its guard grows; the guest's registers, its TSC and its pause are as they were."""
     guest = tiny_guest(vcpus=4)
     guest.watch_registers()

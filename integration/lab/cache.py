@@ -49,7 +49,10 @@ class Cache:
         final = self.path / f"{name}-{digest(inputs)}"
         if final.is_dir():
             return final
-        with self.scratch() as scratch:
+        with (self.path / f"{name}.lock").open("w") as file, self.scratch() as scratch:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if final.is_dir():  # another host of ours has built it meanwhile
+                return final
             product = scratch / "product"
             product.mkdir()
             build(product, scratch)
@@ -66,7 +69,7 @@ class Cache:
 
     @contextmanager
     def lock(self, waiting: Callable[[], None]) -> Iterator[None]:
-        """Holds the lab: one build and one emulated host at a time.
+        """Holds the lab for one run at a time; its hosts build together.
 
         Args:
             waiting: Called once if somebody else holds it.

@@ -15,8 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Iterator, List, Optional, Sequence
 
-from integration import promises
-from integration.lab import doctor, qemu
+from integration.lab import doctor, qemu, runs
 from integration.lab.cache import Cache
 from integration.lab.errors import HostCannotError, LabError, LostHostError
 from integration.lab.host import Limits
@@ -24,11 +23,9 @@ from integration.lab.image import ImageBuilder, compose
 from integration.lab.job import Job
 from integration.lab.qemu import Machine
 from integration.lab.releases import DEFAULT_RELEASE, RELEASES, find_release
-from integration.lab.runner import Outcome, Runner, say
+from integration.lab.runner import Runner, say
+from integration.lab.runs import EXIT_FAILED, EXIT_LOST
 
-EXIT_FAILED = 1
-EXIT_USAGE = 2
-EXIT_LOST = 4
 EXIT_CANNOT = 5
 
 
@@ -37,10 +34,18 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="run the suites of integration/ on an emulated Xen host")
     run.add_argument("-k", dest="expression", help="as pytest's -k")
+    run.add_argument(
+        "--release", dest="releases", action="append", default=[], choices=list(RELEASES),
+        help="may be given more than once; without it all suites run on some releases and a few tests on the others",
+    )
+    run.add_argument("--smoke-others", action="store_true", help="and a few tests on the other releases")
+    run.add_argument("--full", action="store_true", help="promises as often as they are quoted, not just a few times")
+    run.add_argument("--hosts", type=int, default=0, metavar="N", help="emulated hosts at once, else one a processor")
     execute = commands.add_parser("exec", help="run one command in the dom0")
     shell = commands.add_parser("shell", help="a shell in the dom0 on this terminal")
-    for command in (run, execute, shell):
+    for command in (execute, shell):
         command.add_argument("--release", default=DEFAULT_RELEASE, choices=list(RELEASES))
+    for command in (run, execute, shell):
         command.add_argument("--wheel", type=Path, help="install this wheel, not a new one")
         command.add_argument(
             "--deb", type=Path, action="append", default=[], help="a Debian package, for the suite that installs them"
@@ -48,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     for command in (run, execute):
         command.add_argument("--results", type=Path, help="directory for result files")
         command.add_argument("--keep", action="store_true", help="keep image and logs")
-        command.add_argument("--limit", type=float, default=Limits.total, help="seconds for all")
+        command.add_argument("--limit", type=float, default=Limits.total, help="seconds for each host")
     execute.add_argument("argv", nargs=argparse.REMAINDER, metavar="COMMAND")
     commands.add_parser("doctor", help="tell what is missing on this machine")
     commands.add_parser("setup", help="install what is missing (root and apt)")
@@ -65,60 +70,54 @@ def _booked(cache: Cache) -> Iterator[Path]:
             yield scratch
 
 
+def _wheel(cache: Cache, options: argparse.Namespace) -> Optional[Path]:
+    return options.wheel.resolve() if options.wheel else ImageBuilder(cache, say).wheel()
+
+
 def _machine(cache: Cache, options: argparse.Namespace, job: Job, scratch: Path) -> Machine:
     doctor.demand(doctor.diagnose())
     started = time.monotonic()
-    builder = ImageBuilder(cache, say)
-    wheel: Optional[Path] = options.wheel.resolve() if options.wheel else builder.wheel()
     release = find_release(options.release)
-    machine = compose(release, builder.parts(release, wheel), job, scratch, options.deb)
+    parts = ImageBuilder(cache, say).parts(release, _wheel(cache, options))
+    machine = compose(release, parts, job, scratch, options.deb)
     say(f"image of Xen {options.release} ready after {time.monotonic() - started:.1f} s; booting")
     return machine
 
 
-def _summary(outcome: Outcome, results: Path) -> None:
-    output = results / "output.txt"
-    if outcome.status != 0 and not outcome.failures and output.exists():
-        say(output.read_text(errors="replace")[-4000:])
-    for nodeid, detail in outcome.failures:
-        say(f"\n{'_' * 20} {nodeid} {'_' * 20}\n{detail}")
-    if outcome.skips:
-        say("\nskipped:")
-        for nodeid, reason in outcome.skips:
-            say(f"  {nodeid}: {reason}")
-    if outcome.promises:
-        say("\npromises:")
-        for line in promises.lines(outcome.promises):
-            say(f"  {line}")
-    say(f"\nresults in {results}")
-    say(f"hosts lost and retried: {outcome.lost}")
-    say(outcome.closing_line())
+def _results(cache: Cache, options: argparse.Namespace) -> Path:
+    """The folder for results: the one asked for, or one of the cache, which begins empty."""
+    if options.results:
+        return Path(options.results)
+    results = cache.path / "results"
+    shutil.rmtree(results, ignore_errors=True)
+    return results
 
 
-def _batch(options: argparse.Namespace, job: Job) -> int:
+def _exec(options: argparse.Namespace) -> int:
+    argv = options.argv[1:] if options.argv[:1] == ["--"] else options.argv
+    if not argv:
+        raise LabError("exec: no command given")
     cache = Cache()
-    results: Path = options.results or cache.path / "results" / options.release
-    if results.exists():
-        shutil.rmtree(results, ignore_errors=options.results is None)
     with _booked(cache) as scratch:
-        machine = _machine(cache, options, job, scratch)
+        results = _results(cache, options)
+        machine = _machine(cache, options, Job("exec", tuple(argv), options.limit - 60), scratch)
         outcome = Runner(scratch, results, Limits(total=options.limit)).run(machine)
         if options.keep:
-            kept = results / "kept"
-            shutil.copytree(scratch, kept)
-            say(f"image and logs kept in {kept}")
-    if job.kind == "pytest":
-        _summary(outcome, results)
-        if outcome.status == 0 and sum(outcome.counts.values()) < outcome.collected:
-            raise LabError("pytest ended well, but results are missing")
+            shutil.copytree(scratch, results / "kept")
+            say(f"image and logs kept in {results / 'kept'}")
     return outcome.status
 
 
 def _run(options: argparse.Namespace, more: List[str]) -> int:
-    arguments = list(more)
-    if options.expression:
-        arguments += ["-k", options.expression]
-    return _batch(options, Job.pytest(tuple(arguments), options.limit - 60))
+    cache = Cache()
+    arguments = [*more, "-k", options.expression] if options.expression else more
+    with _booked(cache) as scratch:
+        doctor.demand(doctor.diagnose())
+        order = runs.Order(
+            tuple(options.releases), tuple(arguments), options.smoke_others, options.full, options.hosts,
+            options.limit, options.keep, tuple(options.deb), _wheel(cache, options),
+        )
+        return runs.run(order, cache, scratch, _results(cache, options))
 
 
 def _shell(options: argparse.Namespace) -> int:
@@ -146,7 +145,7 @@ def _doctor() -> int:
 
 
 def _setup() -> int:
-    doctor.install(doctor.diagnose())
+    doctor.install(doctor.diagnose(), say)
     say("this machine can run the lab")
     return 0
 
@@ -161,13 +160,8 @@ def _releases() -> int:
 def _dispatch(options: argparse.Namespace, more: List[str]) -> int:
     if options.command == "run":
         return _run(options, more)
-    if options.command == "exec":
-        argv = options.argv[1:] if options.argv[:1] == ["--"] else options.argv
-        if not argv:
-            raise LabError("exec: no command given")
-        return _batch(options, Job("exec", tuple(argv), options.limit - 60))
-    if options.command == "shell":
-        return _shell(options)
+    if options.command in ("exec", "shell"):
+        return {"exec": _exec, "shell": _shell}[options.command](options)
     return {"doctor": _doctor, "setup": _setup, "releases": _releases}[options.command]()
 
 

@@ -78,8 +78,12 @@ def demand(diagnosis: Diagnosis) -> None:
         raise HostCannotError((*diagnosis.missing, *diagnosis.hopeless), diagnosis.remedy)
 
 
-def install(diagnosis: Diagnosis) -> None:
+def install(diagnosis: Diagnosis, tell: Callable[[str], None]) -> None:
     """Installs what is missing.
+
+    Args:
+        diagnosis: What was found.
+        tell: Takes each line of progress.
 
     Raises:
         HostCannotError: Without root or apt, or where a package does not help.
@@ -89,6 +93,7 @@ def install(diagnosis: Diagnosis) -> None:
         demand(diagnosis)
     if diagnosis.packages:
         env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        tell(f"installing {' '.join(diagnosis.packages)} (apt-get)")
         argv = ["apt-get", "install", "-y", "-q", "--no-install-recommends"]
         try:
             run(["apt-get", "update", "-q"], timeout=_INSTALL_LIMIT, env=env)

@@ -6,9 +6,7 @@ import os
 import select
 import time
 from dataclasses import dataclass
-from typing import IO, Iterator, List, Mapping, Optional
-
-from integration.promises import Count
+from typing import IO, Iterator, Mapping, Optional, Tuple
 
 
 @dataclass(frozen=True)
@@ -33,11 +31,11 @@ class Event:
         value = self.fields.get(name, 0)
         return float(value) if isinstance(value, (int, float)) else 0.0
 
-    def counts(self, name: str) -> List[Count]:
-        """Returns a field that lists what a suite counted; none if it is missing."""
+    def pairs(self, name: str) -> Tuple[Tuple[str, object], ...]:
+        """Returns a field that lists names and values; none if it is missing."""
         value = self.fields.get(name)
         listed = value if isinstance(value, list) else []
-        return [(str(suite), str(what), int(number)) for suite, what, number in listed]
+        return tuple((str(key), value) for key, value in listed)
 
 
 def parse(line: bytes) -> Optional[Event]:

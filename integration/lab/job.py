@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Dict, Sequence, Tuple
 
+from integration import promises
 from integration.guest import build as guest_build
 from integration.lab.cpio import Archive
 
@@ -15,10 +16,9 @@ PROJECT = "lab/project"
 TINY_GUEST = "lab/guest/tiny"
 LINUX_GUEST = "lab/guest/linux"
 DEBS = "lab/deb"
-RESULTS = "/lab/results"
 
 _SKIP = ("*/__pycache__", "*/.*", "*.pyc")
-_PYTEST_INI = "[pytest]\naddopts =\njunit_family = xunit1\n"
+_PYTEST_INI = "[pytest]\naddopts =\n"
 
 
 @dataclass(frozen=True)
@@ -36,16 +36,17 @@ class Job:
     limit: float = 3000.0
 
     @classmethod
-    def pytest(cls, arguments: Tuple[str, ...], limit: float) -> "Job":
+    def pytest(cls, arguments: Tuple[str, ...], limit: float, is_full: bool = False) -> "Job":
         """Returns the job that runs the suites.
 
         Args:
             arguments: Further arguments of pytest.
             limit: Limit in seconds.
+            is_full: Whether promises are put to the test as often as they are quoted, not just a few times.
         """
-        paths = () if _names_tests(arguments) else ("integration",)
-        argv = ["python3", "-m", "pytest", "-c", "pytest.ini", "--rootdir=.", "-v", "--color=no"]
-        argv += ["-p", "integration.lab.dom0.report", f"--junitxml={RESULTS}/junit.xml"]
+        paths = () if names_tests(arguments) else ("integration",)
+        argv = ["env", f"{promises.BRISK_VARIABLE}={'' if is_full else 1}", "python3", "-m", "pytest"]
+        argv += ["-c", "pytest.ini", "--rootdir=.", "-v", "--color=no", "-p", "integration.lab.dom0.report"]
         return cls("pytest", (*argv, *arguments, *paths), limit)
 
     def files(self) -> Dict[str, bytes]:
@@ -57,7 +58,8 @@ class Job:
         }
 
 
-def _names_tests(arguments: Tuple[str, ...]) -> bool:
+def names_tests(arguments: Tuple[str, ...]) -> bool:
+    """Says whether arguments of pytest name files or tests."""
     return any(a.split("::")[0].rstrip("/").startswith("integration") for a in arguments)
 
 

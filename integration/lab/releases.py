@@ -99,7 +99,11 @@ RELEASES: Dict[str, Release] = {
     )
 }
 
+#: What ``shell`` and ``exec`` boot if nothing is said.
 DEFAULT_RELEASE = "4.17"
+
+#: The releases that get all suites if nothing is said; the others get the tests marked ``smoke``.
+WHOLE: Tuple[str, ...] = ("4.17", "4.14", "4.20")
 
 
 def find_release(name: str) -> Release:

@@ -4,16 +4,15 @@
 import shutil
 import sys
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Callable, Dict, List, Tuple
+from typing import Callable
 
 from integration.lab.errors import LostHostError
 from integration.lab.events import Event
 from integration.lab.host import EmulatedHost, Limits
+from integration.lab.outcome import Outcome
 from integration.lab.outside import Outside
 from integration.lab.qemu import Machine
-from integration.promises import Count
 
 #: A host lost to the emulator is booted once more.
 ATTEMPTS = 2
@@ -26,48 +25,6 @@ def say(line: str) -> None:
     print(line, flush=True)
 
 
-@dataclass
-class Outcome:
-    """What came out of a job.
-
-    Attributes:
-        status: Exit status of the job's command.
-        counts: Number of tests by outcome.
-        failures: Node id and detail of each test that failed.
-        skips: Node id and reason of each test that was skipped.
-        lost: Number of hosts lost on the way.
-        collected: Number of tests that pytest found.
-        running: Node id of the test that began last.
-        promises: What suites counted.
-    """
-
-    status: int = -1
-    counts: Dict[str, int] = field(default_factory=dict)
-    failures: List[Tuple[str, str]] = field(default_factory=list)
-    skips: List[Tuple[str, str]] = field(default_factory=list)
-    lost: int = 0
-    collected: int = 0
-    running: str = ""
-    promises: List[Count] = field(default_factory=list)
-
-    def take(self, event: Event) -> None:
-        """Counts one test."""
-        outcome, nodeid = event.text("outcome"), event.text("nodeid")
-        self.counts[outcome] = self.counts.get(outcome, 0) + 1
-        self.promises.extend(event.counts("promises"))
-        if outcome in ("failed", "error"):
-            self.failures.append((nodeid, event.text("detail")))
-        elif outcome == "skipped":
-            self.skips.append((nodeid, event.text("detail")))
-
-    def closing_line(self) -> str:
-        """Returns the sum in pytest's words."""
-        shown = ("passed", "failed", "error", "skipped", "xfailed", "xpassed")
-        words = [f"{self.counts.get(name, 0)} {name}" for name in ("passed", "failed")]
-        words += [f"{self.counts[name]} {name}" for name in shown[2:] if name in self.counts]
-        return ", ".join(words)
-
-
 class Runner:
     """Boots a machine and follows its job.
 
@@ -76,6 +33,9 @@ class Runner:
         results: Where result files go.
         limits: Bounds in time.
         tell: Takes each line of progress.
+
+    Attributes:
+        outcome: What came out so far.
     """
 
     def __init__(
@@ -85,6 +45,7 @@ class Runner:
         self._results = results
         self._limits = limits
         self._tell = tell
+        self.outcome = Outcome()
 
     def run(self, machine: Machine) -> Outcome:
         """Does the job; a lost host is retried, a failed test never is.
@@ -93,20 +54,21 @@ class Runner:
             LostHostError: Every attempt ended with a lost host.
         """
         for attempt in range(1, ATTEMPTS + 1):
-            outcome = Outcome(lost=attempt - 1)
             try:
-                self._attempt(machine, attempt, outcome)
-                return outcome
+                self._attempt(machine, attempt)
+                return self.outcome
             except LostHostError as error:
                 self._keep_console(attempt)
                 self._tell(error.report())
-                self._tell(f"the last test to begin: {outcome.running or 'none'}")
+                self._tell(f"the last test to begin: {self.outcome.running or 'none'}")
                 if attempt == ATTEMPTS:
+                    self.outcome.lost += 1
                     raise
+                self.outcome.begin_again()
                 self._tell("booting once more")
         raise AssertionError("unreachable")
 
-    def _attempt(self, machine: Machine, attempt: int, outcome: Outcome) -> None:
+    def _attempt(self, machine: Machine, attempt: int) -> None:
         work = self._work / f"attempt-{attempt}"
         work.mkdir()
         started = time.monotonic()
@@ -115,36 +77,36 @@ class Runner:
             for event in host.events():
                 if event.kind == "play":
                     outside.take(event)
-                self._follow(event, outcome, time.monotonic() - started)
+                self._follow(event, time.monotonic() - started)
             self._results.mkdir(parents=True, exist_ok=True)
             host.unpack_results(self._results)
         self._keep_console(attempt)
 
-    def _follow(self, event: Event, outcome: Outcome, now: float) -> None:
+    def _follow(self, event: Event, now: float) -> None:
         if event.kind == "ready":
             self._tell(f"dom0 is up after {now:.1f} s")
         elif event.kind == "collected":
-            outcome.collected = int(event.number("count"))
-            self._tell(f"{outcome.collected} tests")
+            self.outcome.collected = int(event.number("count"))
+            self._tell(f"{self.outcome.collected} tests")
         elif event.kind == "begin":
-            outcome.running = event.text("nodeid")
+            self.outcome.running = event.text("nodeid")
         elif event.kind == "test":
-            outcome.take(event)
-            word = _WORDS.get(event.text("outcome"), event.text("outcome"))
-            line = f"{word:<8}{event.text('nodeid')}  {event.number('seconds'):.2f}s"
-            reason = event.text("detail") if word == "skipped" else ""
-            self._tell(f"{line}  {reason}".rstrip())
+            verdict = self.outcome.take(event)
+            word = _WORDS.get(verdict.outcome, verdict.outcome)
+            reason = verdict.detail if word == "skipped" else ""
+            self._tell(f"{word:<8}{verdict.nodeid}  {verdict.seconds:.2f}s  {reason}".rstrip())
         elif event.kind == "output":
             sys.stdout.write(event.text("text"))
             sys.stdout.flush()
         elif event.kind == "expired":
             self._tell(f"the job was killed after {event.number('limit'):g} s")
         elif event.kind == "done":
-            outcome.status = int(event.number("status"))
+            self.outcome.status = int(event.number("status"))
             self._tell(f"done after {now:.1f} s")
 
     def _keep_console(self, attempt: int) -> None:
         console = self._work / f"attempt-{attempt}" / "console.log"
         if console.exists():
             self._results.mkdir(parents=True, exist_ok=True)
-            shutil.copy(console, self._results / "console.log")
+            name = "console.log" if attempt == 1 else f"console-{attempt}.log"
+            shutil.copy(console, self._results / name)

@@ -10,6 +10,10 @@ import pytest
 from integration.lab.cache import Cache, digest
 
 
+def artifacts(folder: Path) -> List[Path]:
+    return [path for path in folder.iterdir() if path.suffix != ".lock"]
+
+
 def test_built_once_for_the_same_inputs(tmp_path: Path) -> None:
     """The second time nothing is built; other inputs replace the artifact."""
     cache = Cache(tmp_path)
@@ -45,7 +49,27 @@ def test_a_failed_build_leaves_nothing(tmp_path: Path) -> None:
 
     with pytest.raises(RuntimeError):
         cache.get("thing", [], fail)
-    assert list(tmp_path.iterdir()) == []
+    assert artifacts(tmp_path) == []
+
+
+def test_two_hosts_build_the_same_once(tmp_path: Path) -> None:
+    """The second one waits for the first one's."""
+    built: List[str] = []
+    began, go_on = threading.Event(), threading.Event()
+
+    def build(directory: Path, scratch: Path) -> None:
+        built.append("x")
+        began.set()
+        assert go_on.wait(60)
+
+    threads = [threading.Thread(target=Cache(tmp_path).get, args=("thing", ["a"], build)) for _ in range(2)]
+    threads[0].start()
+    assert began.wait(60)
+    threads[1].start()
+    go_on.set()
+    for thread in threads:
+        thread.join(60)
+    assert built == ["x"] and len(artifacts(tmp_path)) == 1
 
 
 def test_the_environment_says_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,7 +102,7 @@ def test_sweep_takes_what_killed_runs_left(tmp_path: Path) -> None:
     artifact = cache.get("thing", [], lambda directory, scratch: None)
     (tmp_path / "scratch-old").mkdir()
     cache.sweep()
-    assert list(tmp_path.iterdir()) == [artifact]
+    assert artifacts(tmp_path) == [artifact]
 
 
 def test_digest_keeps_inputs_apart() -> None:

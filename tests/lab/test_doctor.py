@@ -35,5 +35,5 @@ def test_what_no_package_brings_is_no_remedy() -> None:
     """A machine of another kind is told so, without a command that would not help."""
     diagnosis = doctor.Diagnosis((), (), ("an x86_64 machine (this is sparc)",))
     with pytest.raises(HostCannotError, match="sparc") as caught:
-        doctor.install(diagnosis)
+        doctor.install(diagnosis, lambda line: None)
     assert caught.value.remedy == ""

@@ -11,6 +11,7 @@ import pytest
 
 from integration.lab.errors import LostHostError
 from integration.lab.host import EmulatedHost, Limits
+from integration.lab.outcome import closing_line
 from integration.lab.qemu import QEMU, Machine
 from integration.lab.runner import Runner
 
@@ -42,7 +43,8 @@ for step in plays[min(attempt, len(plays) - 1)]:
 """
 
 MACHINE = Machine(Path("xen"), Path("kernel"), Path("initrd"))
-PASSED = {"event": "test", "nodeid": "t::a", "outcome": "passed", "seconds": 0.1, "promises": [["t", "tries", 3]]}
+COUNTED = [["promise:t:tries", 3], ["x", 1]]
+PASSED = {"event": "test", "nodeid": "t::a", "outcome": "passed", "seconds": 0.1, "properties": COUNTED}
 FAILED = {"event": "test", "nodeid": "t::b", "outcome": "failed", "seconds": 0.1, "detail": "why"}
 GUEST = {"event": "guest", "name": "tiny-1", "text": "one\ntwo\n"}
 DONE = {"event": "done", "status": 1}
@@ -137,9 +139,9 @@ def test_a_lost_host_is_retried_once_and_counted(tmp_path: Path, stage: Stage) -
     lines: List[str] = []
     outcome = Runner(tmp_path, tmp_path / "results", Limits(), lines.append).run(MACHINE)
     assert (outcome.lost, outcome.status) == (1, 1)
-    assert outcome.closing_line() == "1 passed, 1 failed"
+    assert closing_line([outcome]) == "1 passed, 1 failed"
     assert outcome.promises == [("t", "tries", 3)]
-    assert outcome.failures == [("t::b", "why")]
+    assert [(verdict.nodeid, verdict.detail) for verdict in outcome.failures] == [("t::b", "why")]
     assert len(stage.pids()) == 2
     assert "booting once more" in lines
 
@@ -148,8 +150,17 @@ def test_a_failed_test_is_not_retried(tmp_path: Path, stage: Stage) -> None:
     """A job that ended with failures is the result."""
     stage.play([{"event": "ready"}, FAILED, DONE])
     outcome = Runner(tmp_path, tmp_path / "results", Limits(), lambda line: None).run(MACHINE)
-    assert (outcome.lost, outcome.closing_line()) == (0, "0 passed, 1 failed")
+    assert (outcome.lost, closing_line([outcome])) == (0, "0 passed, 1 failed")
     assert len(stage.pids()) == 1
+
+
+def test_a_test_that_failed_before_the_host_was_lost_has_failed(tmp_path: Path, stage: Stage) -> None:
+    """It runs again with all the others, but no second try makes it good."""
+    again = {**FAILED, "outcome": "passed"}
+    stage.play([{"event": "ready"}, FAILED], [{"event": "ready"}, PASSED, again, {**DONE, "status": 0}])
+    outcome = Runner(tmp_path, tmp_path / "results", Limits(), lambda line: None).run(MACHINE)
+    assert (outcome.lost, outcome.status, closing_line([outcome])) == (1, 0, "1 passed, 1 failed")
+    assert not outcome.is_good
 
 
 def test_two_lost_hosts_are_an_error(tmp_path: Path, stage: Stage) -> None:

@@ -56,7 +56,7 @@ def test_every_outcome_is_reported(tmp_path: Path) -> None:
         "test_expected": "xfailed",
         "test_hangs": "failed",
     }
-    assert outcomes["test_good"]["promises"] == [["good", "tries", 3]]
+    assert outcomes["test_good"]["properties"] == [["promise:good:tries", 3], ["other", 2]]
     assert "assert 1 == 2" in outcomes["test_bad"]["detail"]
     assert "said" in outcomes["test_bad"]["detail"]
     assert outcomes["test_skipped"]["detail"] == "Skipped: not here"

@@ -3,16 +3,18 @@
 
 import os
 import signal
-from typing import Any, Dict, Iterator, List, Optional, Union
+from typing import Any, Dict, Iterator, List, Optional, Tuple, Union
 
 import pytest
 
 from integration.lab.dom0.status import Status, shorten
-from integration.promises import Count, from_property
 
 #: Seconds that one test may take; beyond them it failed.
 LIMIT_VARIABLE = "XENVCPU_LAB_TEST_LIMIT"
 DEFAULT_LIMIT = 300
+
+#: What of a test's properties can be told.
+_PLAIN = (str, int, float)
 
 _status = Status.inherited()
 
@@ -71,7 +73,7 @@ class _Verdict:
         self.outcome = "passed"
         self.detail = ""
         self.seconds = 0.0
-        self.promises: List[Count] = []
+        self.properties: List[Tuple[str, object]] = []
 
     def add(self, report: pytest.TestReport) -> None:
         self.seconds += report.duration
@@ -85,8 +87,7 @@ class _Verdict:
         elif hasattr(report, "wasxfail") and report.when == "call":
             self.outcome = "xpassed"
         if report.when == "teardown":  # each report has all properties up to then
-            found = (from_property(name, value) for name, value in report.user_properties)
-            self.promises = [count for count in found if count is not None]
+            self.properties = [(name, value) for name, value in report.user_properties if isinstance(value, _PLAIN)]
 
 
 _open: Dict[str, _Verdict] = {}
@@ -104,7 +105,7 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
             outcome=verdict.outcome,
             seconds=round(verdict.seconds, 3),
             detail=shorten(verdict.detail),
-            promises=verdict.promises,
+            properties=verdict.properties,
         )
 
 

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: MIT
+"""What a run of several hosts says in the end."""
+
+from pathlib import Path
+from typing import Dict
+
+import pytest
+
+from integration.lab import runs
+from integration.lab.outcome import Outcome, Verdict
+
+GOOD = Outcome(status=0, tests={"t::a": Verdict("t::a", "passed", properties=(("promise:kills:kills", 40),))})
+FAILED = Outcome(status=1, tests={"t::a": Verdict("t::a", "failed", detail="assert 1 == 2")})
+LOST = Outcome(lost=2, trouble="host lost on every attempt: silence")
+EMPTY = Outcome(status=5, trouble="pytest ended with status 5 and no failure")
+LOST_LATER = Outcome(lost=2, trouble="host lost on every attempt: silence", tests=FAILED.tests)
+#: It failed before its host was lost, and passed on the next one.
+TWICE = Outcome(status=0, lost=1, tests=FAILED.tests)
+
+
+@pytest.mark.parametrize("outcomes, status", [
+    ([GOOD, GOOD], 0),
+    ([GOOD, FAILED], runs.EXIT_FAILED),
+    ([LOST, GOOD], runs.EXIT_LOST),
+    ([LOST, FAILED], runs.EXIT_FAILED),
+    ([LOST_LATER], runs.EXIT_FAILED),
+    ([TWICE], runs.EXIT_FAILED),
+    ([EMPTY], runs.EXIT_FAILED),
+])
+def test_the_worst_outcome_decides_how_it_ends(outcomes: "list[Outcome]", status: int) -> None:
+    """A host lost on every attempt is told apart only where nothing has failed."""
+    assert runs.status_of(outcomes) == status
+
+
+def test_a_summary_names_hosts_and_adds_up_their_counts(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Of one release all hosts together, of all releases the sum of tests."""
+    outcomes: Dict[str, Outcome] = {"4.17/1": GOOD, "4.17/2": GOOD, "4.20": FAILED, "4.14": LOST}
+    runs.summarise(outcomes, tmp_path, 12.3)
+    said = capsys.readouterr().out
+    assert "promises, 4.17:\n  kills: 80 kills\n" in said
+    assert "4.20: t::a" in said and "assert 1 == 2" in said
+    assert "host lost on every attempt: silence" in said
+    assert "hosts lost: 2\n2 passed, 1 failed in 12 s\n" in said
+
+
+def test_a_machine_carries_at_least_one_host() -> None:
+    """As many as are asked for, else as many as it has processors and memory for."""
+    assert runs.at_once(7) == 7
+    assert runs.at_once(0) >= 1

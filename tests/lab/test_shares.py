@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: MIT
+"""Which host runs which suites."""
+
+from pathlib import Path
+
+import pytest
+
+from integration.lab.image import PROJECT
+from integration.lab.releases import RELEASES, WHOLE, find_release
+from integration.lab.runs import SMOKE, Order, plan
+from integration.lab.shares import OTHERS, SECONDS, SHARE, shares, spread, suites
+
+FILES = suites(PROJECT)
+
+
+def test_the_suites_that_take_long_are_there() -> None:
+    """A file that was renamed would be taken for a short one."""
+    assert set(SECONDS) <= set(FILES)
+    assert Path(PROJECT, FILES[0]).is_file()
+
+
+@pytest.mark.parametrize("is_full", [False, True])
+def test_each_suite_of_a_release_runs_on_one_host(is_full: bool) -> None:
+    """None is left out, none runs twice, and no host has much more to do than another."""
+    parts = spread(FILES, is_full, 3)
+    assert sorted(name for _, names in parts for name in names) == FILES
+    longest = max(weights[is_full] for weights in SECONDS.values())
+    seconds = [seconds for seconds, _ in parts]
+    assert max(seconds) - min(seconds) <= longest
+
+
+def test_a_little_is_not_spread() -> None:
+    """A host more costs a boot."""
+    assert len(spread(FILES[:2], False, 2)) == 1
+    many = [f"test_{number}.py" for number in range(int(4 * SHARE / OTHERS))]
+    assert [round(seconds) for seconds, _ in spread(many, False, 2)] == [round(2 * SHARE)] * 2
+
+
+def test_shares_are_named_by_release_and_number() -> None:
+    """The number is there where there is more than one."""
+    releases = [find_release("4.17"), find_release("4.20")]
+    assert [share.name for share in shares(releases, (), ("-k", "x"), False, 2)] == ["4.17", "4.20"]
+    made = shares(releases, FILES, ("-x",), True, 2)
+    assert [share.name for share in made] == ["4.17/1", "4.17/2", "4.20/1", "4.20/2"]
+    assert all(share.arguments[0] == "-x" for share in made)
+
+
+def test_all_suites_on_some_releases_and_a_few_tests_on_the_others() -> None:
+    """That is the plan if nothing is said; each release is in it."""
+    made = plan(Order(), FILES, 2)
+    smoke = {share.release.name for share in made if share.arguments == SMOKE}
+    assert {share.release.name for share in made} == set(RELEASES)
+    assert smoke == set(RELEASES) - set(WHOLE)
+    assert [share.seconds for share in made] == sorted((share.seconds for share in made), reverse=True)
+
+
+def test_only_what_is_asked_for() -> None:
+    """A release, some tests of it, or one in full beside a few tests of all others."""
+    assert {share.release.name for share in plan(Order(("4.20",)), FILES, 2)} == {"4.20"}
+    (one,) = plan(Order(("4.20",), ("-k", "kills")), FILES, 2)
+    assert (one.name, one.arguments) == ("4.20", ("-k", "kills"))
+    assert {share.name for share in plan(Order((), ("-k", "kills")), FILES, 2)} == set(WHOLE)
+    (named,) = plan(Order(("4.14",), ("integration/test_lab.py",)), FILES, 2)
+    assert named.arguments == ("integration/test_lab.py",)
+    made = plan(Order(("4.17",), has_smoke=True, is_full=True), FILES, 2)
+    assert {share.release.name for share in made if share.arguments == SMOKE} == set(RELEASES) - {"4.17"}
