@@ -6,6 +6,7 @@ from __future__ import annotations
 import random
 from contextlib import closing
 from pathlib import Path
+from typing import List
 
 import pytest
 
@@ -18,25 +19,33 @@ from xenvcpu.api import open_host
 SAMPLE = 200
 CRASHES = 2
 """Each of them costs a domain."""
+SEQUENCES = 5
 
 
-def recording_of(xen: str) -> Recording:
+def recordings_of(xen: str) -> List[Recording]:
     """What was recorded on this very Xen, or on its branch."""
-    for path in store.files():
-        recording = store.read(path)
-        if recording.xen.rsplit(".", 1)[0] == xen.rsplit(".", 1)[0]:
-            return recording
-    pytest.skip(f"no verdicts were recorded on Xen {xen}")
+    every = [store.read(path) for path in store.files()]
+    found = [recording for recording in every if recording.xen.rsplit(".", 1)[0] == xen.rsplit(".", 1)[0]]
+    return found or pytest.skip(f"no verdicts were recorded on Xen {xen}")
 
 
 def test_xen_says_again_what_was_recorded(tiny_image: Path) -> None:
     """Two hundred contexts on both interfaces get the same errno, console lines and outcome as in the files."""
     seed = random.randrange(1 << 32)
     with open_host("dom0") as host, closing(Court(tiny_image, host.dom0)) as court:
-        recorded = recording_of(str(host.dom0.release)).verdicts
+        recorded = [verdict for each in recordings_of(str(host.dom0.release)) for verdict in each.verdicts]
         kept = [verdict for verdict in recorded if verdict.recipe.kind in (names.VCPUOP, names.RECORD)]
         usual = [verdict for verdict in kept if verdict.outcome != CRASH]
         crashing = [verdict for verdict in kept if verdict.outcome == CRASH]
         chosen = random.Random(seed).sample(usual, SAMPLE) + random.Random(seed).sample(crashing, CRASHES)
         differing = judged_otherwise(lambda recipes: court.judge(recipes, lambda line: None), chosen)
     assert differing == [], f"seed {seed}"
+
+
+def test_sequences_of_calls_leave_again_what_was_recorded(tiny_image: Path) -> None:
+    """After each call of five sequences the vcpus, the saves and the pauses are as in the files."""
+    seed = random.randrange(1 << 32)
+    with open_host("dom0") as host, closing(Court(tiny_image, host.dom0)) as court:
+        recorded = [each for recording in recordings_of(str(host.dom0.release)) for each in recording.traces]
+        chosen = random.Random(seed).sample(recorded, SEQUENCES)
+        assert court.traces([steps for steps, _ in chosen]) == chosen, f"seed {seed}"

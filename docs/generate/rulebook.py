@@ -8,6 +8,7 @@ from itertools import product
 from typing import Callable, Dict, Iterable, Iterator, List, Optional, Tuple
 
 from docs.generate.page import Block, Definitions, Literal, Page, Paragraph, Section
+from integration.verdicts import deaths
 from xenvcpu.abi.layout import Image
 from xenvcpu.context import presets
 from xenvcpu.context.vcpu_context import VcpuContext
@@ -116,6 +117,8 @@ def _names(entry: Entry) -> Section:
         ("Releases", f"{entry.releases.text}{f'; {entry.hardware} only' if entry.hardware else ''}"),
         ("Source", "; ".join(entry.sources)), ("Example", f"on Xen {release}: {finding.message}"),
     ]
+    if entry.level is Level.FATAL and deaths.seen(entry.name):
+        said.insert(-1, ("Seen", _sentence(deaths.seen(entry.name))))
     blocks: List[Block] = [Definitions(tuple(said), are_code=False)]
     if finding.kills_host:
         blocks.append(Paragraph("It is Xen itself that faults on this, and takes every domain down with it."))
@@ -154,7 +157,8 @@ def page() -> Page:
             "The rules that `xenvcpu check` knows, in Xen's order, for Xen "
             f"{KNOWN[0]} to {KNOWN[-1]}. A finding names its rule in brackets or under `rule`. The fields are those of "
             "`struct vcpu_hvm_context` (vcpuop) and of `struct hvm_hw_cpu` (domctl); VT-x is Intel's, SVM AMD's. Each "
-            "example is what the checker says to a preset with one value changed."
+            "example is what the checker says to a preset with one value changed. Of a fatal rule it is told whether a "
+            "real Xen showed it; those of VT-x alone have not been seen, for it ran on an emulated SVM processor."
         ),)), *parts),
         ("xenvcpu-check.1", "xenvcpu-context.5"),
     )

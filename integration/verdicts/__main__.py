@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """``python3 -m integration.verdicts record --release 4.17``: the verdicts of one release, taken anew in the lab.
 
-``judge`` is the part that runs in the dom0.
+``judge`` is the part that runs in the dom0. ``sequences`` makes the sequences of calls anew, for all releases.
 """
 
 from __future__ import annotations
@@ -18,8 +18,7 @@ from pathlib import Path
 from typing import List, Optional, Sequence
 
 from integration.evidence import host as here
-from integration.lab.releases import RELEASES
-from integration.verdicts import recipes, store, traces
+from integration.verdicts import recipes, store
 from integration.verdicts.bases import BASES
 from integration.verdicts.judge import FEATURES, Court
 from xenvcpu.api import open_host
@@ -27,15 +26,15 @@ from xenvcpu.api import open_host
 _RESULTS = Path("/lab/results")
 _FILE = "verdicts.json"
 _LIMIT = 3600
-_TRACES = 40
+_SEQUENCES = 60
 _ONLY_TRACES = "traces"
 
 
-def judge(release: str, only: Optional[str], most: Optional[int], target: Path) -> None:
+def judge(name: str, only: Optional[str], most: Optional[int], target: Path) -> None:
     """Has the running Xen judge the recipes of a release, and writes down what it said."""
     started = time.monotonic()
-    given = recipes.of_release(release)
-    sequences = list(traces.made(_TRACES, release)) if only in (None, _ONLY_TRACES) else []
+    given = recipes.of_recording(name)
+    sequences = store.sequences() if only in (None, _ONLY_TRACES) and recipes.RELEASES[name] == name else []
     if only is not None:
         given = [recipe for recipe in given if recipe.kind.startswith(only)]
     if most is not None:
@@ -48,9 +47,9 @@ def judge(release: str, only: Optional[str], most: Optional[int], target: Path) 
     print(f"{len(verdicts)} verdicts in {time.monotonic() - started:.0f} s")
 
 
-def keep(release: str, text: bytes, only: Optional[str]) -> Path:
+def keep(name: str, text: bytes, only: Optional[str]) -> Path:
     """Writes down what was recorded; of what was not recorded anew, the old stays."""
-    path = store.FOLDER / f"{release}.json.xz"
+    path = store.FOLDER / f"{name}.json.xz"
     recording = store.parse(text)
     if only is not None and path.exists():
         old = [verdict for verdict in store.read(path).verdicts if not verdict.recipe.kind.startswith(only)]
@@ -60,20 +59,29 @@ def keep(release: str, text: bytes, only: Optional[str]) -> Path:
     return path
 
 
-def record(release: str, wheel: Optional[Path], only: Optional[str], most: Optional[int]) -> int:
+def record(name: str, wheel: Optional[Path], only: Optional[str], most: Optional[int]) -> int:
     """Boots the release in the lab, and keeps the verdicts that its Xen gives."""
     with tempfile.TemporaryDirectory(prefix="xenvcpu-verdicts-") as folder:
-        command = [sys.executable, "-m", "integration.lab", "exec", "--release", release, "--results", folder]
-        command += ["--limit", str(_LIMIT)]
+        command = [sys.executable, "-m", "integration.lab", "exec", "--release", recipes.RELEASES[name]]
+        command += ["--results", folder, "--limit", str(_LIMIT)]
         command += ["--wheel", str(wheel)] if wheel else []
-        command += ["--", "python3", "-m", "integration.verdicts", "judge", "--release", release]
+        command += ["--", "python3", "-m", "integration.verdicts", "judge", "--release", name]
         command += ["--only", only] if only else []
         command += ["--most", str(most)] if most else []
         status = subprocess.run(command, check=False).returncode
         if status == 0:
-            path = keep(release, (Path(folder) / _FILE).read_bytes(), only)
+            path = keep(name, (Path(folder) / _FILE).read_bytes(), only)
             print(f"{path}: {path.stat().st_size} bytes")
         return status
+
+
+def make_sequences() -> None:
+    """Makes the sequences of calls anew, all on the model first."""
+    from integration.verdicts import machine  # hypothesis is where sequences are made, and in no dom0
+
+    made = machine.run("4.17", _SEQUENCES)
+    store.write_sequences(made)
+    print(f"{store.SEQUENCES}: {len(made)} sequences, {sum(map(len, made))} steps")
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
@@ -85,12 +93,16 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         commands.add_parser("judge", help="the part of it that runs in a dom0"),
     ]
     for part in parts:
-        part.add_argument("--release", required=True, choices=list(RELEASES))
+        part.add_argument("--release", required=True, choices=list(recipes.RELEASES))
         part.add_argument("--only", help="the kinds of recipe that begin so, or traces")
         part.add_argument("--most", type=int, help="no more than so many recipes")
     parts[0].add_argument("--wheel", type=Path, help="install this wheel, not a new one")
     parts[1].add_argument("--results", type=Path, default=_RESULTS)
+    commands.add_parser("sequences", help="make the sequences of calls anew")
     options = parser.parse_args(argv)
+    if options.command == "sequences":
+        make_sequences()
+        return 0
     if options.command == "record":
         return record(options.release, options.wheel, options.only, options.most)
     judge(options.release, options.only, options.most, options.results / _FILE)

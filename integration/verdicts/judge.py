@@ -13,7 +13,9 @@ from collections import deque
 from pathlib import Path
 from typing import Callable, Deque, Dict, Iterable, Iterator, List, Mapping, Sequence, Tuple
 
+from integration.evidence.stubs import await_true
 from integration.evidence.tiny import TinyGuest
+from integration.evidence.xl import ConfigValue
 from integration.verdicts import entering, recipe as names
 from integration.verdicts.bases import BASES
 from integration.verdicts.recipe import Recipe
@@ -35,12 +37,17 @@ _PREFIX = "(XEN) "
 _NOISE = re.compile(r"uart interrupt taking more than")
 """What Xen prints about itself whenever it likes."""
 _STEP = 500
+_TRACES = "traces"
+_END_LIMIT = 60.0
+_PLAIN: Mapping[str, object] = {"cr4_valid": 0x7FC, "efer_valid": 0xD01, "maxphysaddr": 40, "vendor": "amd"}
 FEATURES: Mapping[str, Mapping[str, object]] = {
-    names.PLAIN: {"cr4_valid": 0x7FC, "efer_valid": 0xD01, "maxphysaddr": 40, "vendor": "amd"},
+    names.PLAIN: _PLAIN, names.SHADOWED: {**_PLAIN, "is_hap": False},
     names.POOR: {"cr4_valid": 0x7FC, "efer_valid": 0, "maxphysaddr": 40, "vendor": "amd"},
 }
 """What the emulated processor and the CPU policy leave the domains."""
-OPTIONS: Mapping[str, Mapping[str, str]] = {names.PLAIN: {}, names.POOR: {"cpuid": names.POOR_CPUID}}
+OPTIONS: Mapping[str, Mapping[str, ConfigValue]] = {
+    names.PLAIN: {}, names.POOR: {"cpuid": names.POOR_CPUID}, names.SHADOWED: {"hap": 0},
+}
 
 
 class JudgeError(Exception):
@@ -102,14 +109,14 @@ class Court:
     def _guest(self, kind: str, domain: str) -> TinyGuest:
         key = kind, domain
         if key not in self._guests:
-            vcpus = {names.VCPUOP: names.VCPUS, "traces": TRACED}.get(kind, 2)
+            vcpus = {names.VCPUOP: names.VCPUS, _TRACES: TRACED}.get(kind, 2)
             guest = self._guests[key] = TinyGuest(self._image, vcpus, 64, **OPTIONS[domain])
             if kind == names.VCPUOP:
                 where = struct.pack("<QII", _INFO_PAGE, 0, 0)
                 self._expect(guest.vcpu_op(_REGISTER_VCPU_INFO, names.REGISTERED_VCPUID, where))
             elif kind == names.RECORD:
                 self._port.pause(guest.domid)
-            elif kind != "traces":
+            elif kind != _TRACES:
                 entering.prepare(guest)
         return self._guests[key]
 
@@ -136,13 +143,22 @@ class Court:
 
     def traces(self, sequences: Sequence[Sequence[Step]]) -> List[Tuple[List[Step], List[Seen]]]:
         """Does sequences of calls on a domain that runs, and notes what is to be seen after each call."""
-        guest = self._guest("traces", names.PLAIN) if sequences else None
+        self.close()  # a vcpu that was let run may run still, and takes the processor
         found = []
         for steps in sequences:
-            assert guest is not None
-            bench = Bench(self._port, guest.domid, guest.vcpu_op)
+            guest = self._guest(_TRACES, names.PLAIN)
+            bench = Bench(self._port, guest.domid, guest.vcpu_op, self._end_traced)
             found.append((list(steps), bench.run(steps)))
         return found
+
+    def _end_traced(self) -> None:
+        """Destroys the domain of the sequences; its number is free once nobody holds a page of it any more."""
+        guest = self._guests.pop((_TRACES, names.PLAIN))
+        guest.destroy()
+        await_true(lambda: guest.domid not in self._domids(), f"domain {guest.domid} does not end", _END_LIMIT)
+
+    def _domids(self) -> List[int]:
+        return [info.domid for info in self._port.domains()]
 
     def _judged(self, kind: str, domain: str, recipes: Sequence[Recipe], say: Say) -> Iterator[Verdict]:
         if kind == names.VCPUOP:

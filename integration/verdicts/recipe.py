@@ -16,6 +16,8 @@ KINDS = (VCPUOP, RECORD, ENTRY_VCPUOP, ENTRY_RECORD)
 
 PLAIN, POOR = "plain", "poor"
 """The domains: one with all that the host has, one whose CPU policy lacks what ``POOR_CPUID`` switches off."""
+SHADOWED = "shadowed"
+"""One with all that the host has, under shadow paging."""
 POOR_CPUID = "host,syscall=0,nx=0,lm=0"
 
 FRESH, FAR, REGISTERED, INITIALISED, MISSING = "fresh", "far", "registered", "initialised", "missing"
@@ -55,7 +57,7 @@ class Recipe(NamedTuple):
 
     Attributes:
         kind: One of ``KINDS``.
-        domain: ``plain`` or ``poor``.
+        domain: ``plain``, ``poor`` or ``shadowed``.
         target: Which vcpu it is given to.
         base: The sound context that it starts from.
         changes: The fields that are different.

@@ -6,12 +6,13 @@ from __future__ import annotations
 import json
 import lzma
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, NamedTuple, Tuple
+from typing import Any, Dict, List, Mapping, NamedTuple, Sequence, Tuple
 
 from integration.verdicts.recipe import Claim, Recipe
 from integration.verdicts.traces import Seen, Step
 
 FOLDER = Path(__file__).resolve().parents[2] / "tests/data/verdicts"
+SEQUENCES = FOLDER / "sequences.xz"
 FORMAT = 1
 CRASH, REBOOT = "crash", "reboot"
 """The domain was crashed; a vcpu of it shut it down by a triple fault."""
@@ -91,6 +92,18 @@ def write(path: Path, text: bytes) -> None:
 def read(path: Path) -> Recording:
     """Read a recording that is kept."""
     return parse(lzma.decompress(path.read_bytes()))
+
+
+def write_sequences(sequences: Sequence[Sequence[Step]]) -> None:
+    """Keep the sequences of calls that every Xen goes through."""
+    text = ",\n".join(json.dumps(steps, separators=(",", ":")) for steps in sequences)
+    write(SEQUENCES, f"[\n{text}\n]\n".encode())
+
+
+def sequences() -> List[List[Step]]:
+    """Those that are kept."""
+    kept: List[List[Step]] = json.loads(lzma.decompress(SEQUENCES.read_bytes()))
+    return kept
 
 
 def files() -> List[Path]:

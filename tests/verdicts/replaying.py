@@ -7,10 +7,11 @@ import errno
 import re
 from dataclasses import replace
 from functools import lru_cache
-from typing import Dict, Mapping, NamedTuple, Sequence, Tuple
+from typing import Dict, NamedTuple, Sequence, Tuple
 
 from integration.verdicts import recipe as names
 from integration.verdicts import store
+from integration.verdicts.deaths import LET_RUN
 from integration.verdicts.recipe import Recipe
 from integration.verdicts.store import Recording, Verdict
 from xenvcpu.abi import save_stream
@@ -33,14 +34,6 @@ VCPUIDS = {
 }
 _GUEST = 1
 _SHUTDOWNS = {None: store.RUNS, int(Shutdown.crash): store.CRASH, int(Shutdown.reboot): store.REBOOT}
-LET_RUN: Mapping[str, str] = {
-    "rip-outside-limit": "APM volume 2, 4.12: QEMU looks at no segment limit",
-    "cs-not-present": "APM volume 2, 15.5.1: QEMU runs a CS without P",
-    "pg-without-pe": "APM volume 2, 15.19: undefined where page faults are not intercepted; QEMU runs it",
-    "dr7-beyond-32-bits": "APM volume 2, 15.5.1: QEMU does not look at DR7; from 4.18 on the load refuses it",
-    "rip-above-4g": "APM volume 2, 4.12: as rip-outside-limit, for no limit is that large",
-}
-"""Fatal lints whose states the emulated processor runs: where they stand, and why it does not show."""
 _CALLER = re.compile(r"^d[01]v0 ")
 _OF_THE_LOAD = ("HVM1 restore: failed", "HVM restore d1: failed", "domain_crash called", "Domain 1 reported crashed")
 """What the load prints for any record that is refused."""
@@ -131,7 +124,8 @@ class _Host:
 
     def _fresh(self, features: Features) -> Domain:
         domain = build.add_domain(
-            self.host, "judged", names.VCPUS, domid=_GUEST, features=replace(features, vendor=None), paused=True,
+            self.host, "judged", names.VCPUS, domid=_GUEST, features=replace(features, vendor=None, is_hap=True),
+            paused=True, is_hap=features.is_hap,
         )
         vcpu = domain.vcpus[names.REGISTERED_VCPUID]
         vcpu.has_vcpu_info = vcpu.is_vcpu_info_registered = True

@@ -12,7 +12,7 @@ from integration.verdicts import lints, probes, recipe as names
 from integration.verdicts.bases import BASES
 from integration.verdicts.judge import FEATURES
 from integration.verdicts.recipe import BROKEN, KEPT, RECORD, VCPUOP, Recipe
-from integration.verdicts.recipes import EACH, of_release
+from integration.verdicts.recipes import EACH, SAMPLES, WHOLE, of_recording
 from verdicts import replaying, rows
 from xenvcpu.rules.features import Features
 from xenvcpu.rules.release import Release
@@ -32,7 +32,7 @@ def test_every_row_of_the_rules_is_probed_from_both_sides(key: rows.Key) -> None
     assert sides == {BROKEN, KEPT}
 
 
-@pytest.mark.parametrize("release", ["4.14", "4.17", "4.20"])
+@pytest.mark.parametrize("release", WHOLE)
 def test_the_checker_finds_what_a_probe_breaks_and_not_what_it_keeps(release: str) -> None:
     wrong = []
     for recipe in PROBES:
@@ -47,9 +47,17 @@ def test_the_checker_finds_what_a_probe_breaks_and_not_what_it_keeps(release: st
 
 
 def test_each_release_has_as_many_recipes_as_promised_and_the_same_every_time() -> None:
-    for release in ("4.14", "4.20"):
-        made = of_release(release)
+    for release in WHOLE:
+        made = of_recording(release)
         asked: Dict[str, int] = {kind: sum(recipe.kind == kind for recipe in made) for kind in (VCPUOP, RECORD)}
         assert min(asked.values()) >= EACH
-        assert made == of_release(release)
-    assert of_release("4.14") != of_release("4.20")
+        assert made == of_recording(release)
+    assert of_recording("4.14") != of_recording("4.20")
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_a_sample_has_every_probe_and_is_the_same_every_time(name: str) -> None:
+    made = of_recording(name)
+    assert {recipe.claim for recipe in made} >= {probe.claim for probe in PROBES if probe.domain == names.PLAIN}
+    assert made == of_recording(name)
+    assert {recipe.domain for recipe in made} == ({names.SHADOWED} if "shadow" in name else {names.PLAIN, names.POOR})
