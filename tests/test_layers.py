@@ -30,9 +30,10 @@ ALLOWED: Dict[str, Set[str]] = {
     "lock": {"deadline", "errors", "privatefolder"},
     "keeper": VALUES | {"audit", "capture", "deadline", "left", "pausing", "ports"},
     "change": VALUES | {"calls"},
+    "fitness": VALUES | {"change"},
     "heldpause": {"deadline", "errors", "heldsignals", "keeper", "left", "pausing"},
     "transaction": VALUES | {
-        "audit", "calls", "capture", "change", "deadline", "heldpause", "keeper", "left", "ports", "putback",
+        "audit", "calls", "capture", "change", "deadline", "fitness", "heldpause", "keeper", "left", "ports", "putback",
         "readback",
     },
     "execute": VALUES | {"keeper", "plan", "ports", "transaction"},

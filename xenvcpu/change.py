@@ -28,6 +28,10 @@ class Change(Protocol):
         """The vcpus that are changed."""
 
     @property
+    def force(self) -> bool:
+        """Whether what it would be refused for, and can be accepted, is accepted."""
+
+    @property
     def failed(self) -> Type[ChangeError]:
         """The error for a change that Xen took and did otherwise."""
 

@@ -152,6 +152,10 @@ class DomainChangedError(DomainError):
     """A domain, or one of its vcpus, is not what it was when the change was planned."""
 
 
+class DomainNotBuiltError(DomainError):
+    """A toolstack is still building the domain: it has no boot vcpu yet; nothing was touched."""
+
+
 class DomainBusyError(DomainError):
     """Another process is starting or stopping vcpus of the domain."""
 

@@ -71,13 +71,13 @@ def _take(descriptor: int, handle: UUID, patience: Patience, deadline: Deadline)
             holder = _holder(descriptor)
         if not patience.waits:
             raise DomainBusyError(f"{holder} drives domain {handle}, and --no-wait was given; nothing was touched")
+        if not is_told:
+            patience.tell(f"waiting for {holder}, which drives domain {handle}")
+            is_told = True
         if not deadline.left:
             raise DomainBusyError(
                 f"{holder} drives domain {handle}, still after {deadline.timeout:g} s; nothing was touched"
             )
-        if not is_told:
-            patience.tell(f"waiting for {holder}, which drives domain {handle}")
-            is_told = True
         time.sleep(_STEP)
 
 

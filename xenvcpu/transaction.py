@@ -13,7 +13,8 @@ from xenvcpu.calls import Calls
 from xenvcpu.capture import Capture
 from xenvcpu.change import Change, Outcome
 from xenvcpu.deadline import Deadline
-from xenvcpu.errors import DomainChangedError, DomainError, HypercallError, XenVcpuError
+from xenvcpu.errors import DomainError, HypercallError, XenVcpuError
+from xenvcpu.fitness import require_alive, require_built
 from xenvcpu.heldpause import held_pause
 from xenvcpu.keeper import Keeper
 from xenvcpu.left import CRASHED, Left
@@ -30,7 +31,7 @@ def carry_out(port: Dom0Port, keeper: Keeper, change: Change) -> Outcome:
     """Lock, pause, look, read, touch, read back, unpause; or put everything back.
 
     Raises:
-        DomainBusyError, DeadlineError, DomainChangedError, DomainError: Nothing was touched.
+        DomainBusyError, DeadlineError, DomainChangedError, DomainNotBuiltError, DomainError: Nothing was touched.
         HypercallError: Xen refused; `restored` tells whether the domain is as it was found.
         ChangeError: Xen took it, but holds something else, or the domain died of it; `restored` tells the rest.
     """
@@ -79,19 +80,16 @@ class _Transaction:
     def _look(self) -> Capture:
         change, domid = self._change, self._domid
         now = self._port.domain(domid)
-        if now.handle != change.domain.handle:
-            raise DomainChangedError(f"domain {domid} is another domain by now; nothing was touched", domid=domid)
-        if now.is_shutdown or now.is_dying:
-            raise DomainError(f"domain {domid} has shut down or crashed: its vcpus run no more", domid=domid)
-        if not now.is_paused:
-            raise DomainChangedError(f"somebody else unpauses domain {domid}; nothing was touched", domid=domid)
+        require_alive(now, change)
         try:
             stream = self._port.read_context(domid, self._buffer)
         except HypercallError as error:
             if now.is_hvm and is_being_destroyed(error):
                 raise DomainError(f"domain {domid} is being destroyed: its vcpus run no more", domid=domid) from error
             raise
-        return Capture(domid, now.handle, self._port.release, change.verb, change.vcpuids, stream)
+        capture = Capture(domid, now.handle, self._port.release, change.verb, change.vcpuids, stream)
+        require_built(now, capture.state, change)
+        return capture
 
     def _touch(self, capture: Capture, calls: Calls) -> None:
         if calls.is_empty:

@@ -18,8 +18,8 @@ from xenvcpu.context.segment import Segment
 from xenvcpu.context.vcpu_context import VcpuContext
 from xenvcpu.dom0domain import Dom0Domain
 from xenvcpu.errors import (
-    DomainChangedError, DomainError, HypercallError, LastVcpuError, NoSuchDomainError, NoSuchVcpuError,
-    RefusedContextError, StartError, VcpuDownError, VcpuOnlineError,
+    DomainChangedError, DomainError, DomainNotBuiltError, HypercallError, LastVcpuError, NoSuchDomainError,
+    NoSuchVcpuError, RefusedContextError, StartError, VcpuDownError, VcpuOnlineError,
 )
 from xenvcpu.host import Host
 from xenvcpu.model import console, worlds
@@ -308,6 +308,35 @@ def test_a_domain_that_is_being_built_is_told_to_have_no_vcpus_yet(web: Dom0Doma
     web.info = dataclasses.replace(web.info, max_vcpu_id=NO_VCPU)
     with pytest.raises(NoSuchVcpuError, match="has no vcpus yet: it is being built, not 1"):
         web.record(1)
+
+
+def built_so_far(libraries: ModelLibraries) -> None:
+    """A toolstack has made the domain and its vcpus, and has not set up the boot vcpu."""
+    domain = libraries.host.named("web")
+    domain.pause_count = 1
+    boot = domain.vcpus[0]
+    boot.reset()
+    boot.cpu_time = 0
+
+
+def test_a_domain_without_a_boot_vcpu_yet_is_not_touched(web: Dom0Domain, libraries: ModelLibraries) -> None:
+    """The load of its toolstack could come between ours and the look before, and ours would take that vcpu down."""
+    built_so_far(libraries)
+    with pytest.raises(DomainNotBuiltError, match="still being built.*nothing was touched"):
+        web.start([1], context)
+    assert "xc_domain_hvm_setcontext" not in libraries.counts
+
+
+def test_who_builds_a_domain_without_a_toolstack_starts_its_boot_vcpu_by_force(
+    web: Dom0Domain, libraries: ModelLibraries
+) -> None:
+    built_so_far(libraries)
+    assert web.start([0], context, force=True).vcpuids == (0,)
+
+
+def test_the_boot_vcpu_of_a_domain_that_has_run_is_started(web: Dom0Domain) -> None:
+    web.stop([0], force=True)
+    assert web.start([0], context).vcpuids == (0,)
 
 
 def test_stop_makes_a_vcpu_fresh_and_it_starts_again(web: Dom0Domain, libraries: ModelLibraries) -> None:

@@ -110,7 +110,7 @@ def run(host: Hypervisor, domain: Domain, vcpuid: int, state: Image = LINUX) -> 
         vcpu.xsave = extended.make(host.xfeature_mask, legacy, bytes(range(16)) * 16)
     vcpu.is_initialised, vcpu.is_down = True, False
     vcpu.set_tsc(domain.vcpus[0].tsc_at(host.clock.tsc), host.clock.tsc)
-    vcpu.entered = vcpu.state
+    vcpu.enter()
     return vcpu
 
 

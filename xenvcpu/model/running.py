@@ -46,5 +46,5 @@ def _enter(host: Hypervisor, domain: Domain, vcpu: Vcpu) -> None:
     if state["pending_event"]:
         vcpu.image = state.with_values(pending_event=0, error_code=0)
         vcpu.accepted = vcpu.state, domain.features
-    vcpu.entered = vcpu.state
+    vcpu.enter()
     vcpu.runs += 1

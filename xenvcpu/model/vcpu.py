@@ -14,6 +14,8 @@ from xenvcpu.rules.features import Features
 
 _TSC = cpu_record.LAYOUT.fields["tsc"]
 TSC_START, TSC_STOP = _TSC.offset, _TSC.offset + _TSC.size
+_MOMENT = 1_000
+"""Nanoseconds on a processor that running in a new state takes at the least."""
 _NO_TSC = bytes(_TSC.size)
 
 
@@ -75,6 +77,11 @@ class Vcpu:
     def set_tsc(self, tsc: int, host_tsc: int) -> None:
         """Make the guest's TSC `tsc` when the host's is `host_tsc` (hvm_set_guest_tsc_fixed)."""
         self.tsc_offset = (tsc - host_tsc) & MASK
+
+    def enter(self) -> None:
+        """Let it run in the state that it has; what that takes counts."""
+        self.entered = self.state
+        self.cpu_time += _MOMENT
 
     def reset(self) -> None:
         """Make it uninitialised and down; its registers and its local APIC stay (vcpu_reset)."""
