@@ -19,7 +19,8 @@ from xenvcpu.api import PRESETS, Dom0Domain, Host, VcpuContext, open_host
 from xenvcpu.errors import XenVcpuError
 
 INTERRUPTS_ON = 0x202
-#: Between the look-up of a domain and its change something may happen to it for up to so many seconds.
+#: Between the look-up of a domain and its change something may happen to it for up to so many seconds; every second
+#: time nothing is waited for, so that a change comes as soon as a toolstack has made the domain.
 SPREAD = 0.02
 STARTED, STOPPED, LISTED, SHOWN, REFUSED = "started", "stopped", "listed", "shown", "refused"
 
@@ -110,7 +111,7 @@ def _reading(domain: Dom0Domain, vcpuid: int) -> None:
 def _outcome(host: Host, verb: str, which: str, vcpuids: Sequence[int], dice: random.Random) -> None:
     try:
         domain = host.domain(which)
-        time.sleep(dice.random() * SPREAD)
+        time.sleep(dice.choice((0.0, SPREAD)) * dice.random())
         if verb == STARTED:
             domain.start(vcpuids, parked)
         else:

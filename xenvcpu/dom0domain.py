@@ -113,9 +113,11 @@ class Dom0Domain:
         """The CPU record of one vcpu, paused for it (up to 4.11 its domain is); `tsc` is of the last full save.
 
         Raises:
+            DomainError: Not an HVM or PVH domain.
             NoSuchVcpuError: The domain has no such vcpu.
             VcpuDownError: It is down: Xen keeps no record of it.
         """
+        self._require_hvm()
         require_vcpu(self.info, vcpuid)
         try:
             return cpu_record.decode(self._port.read_record(self.domid, Typecode.CPU, vcpuid, cpu_record.SIZE))
@@ -129,7 +131,7 @@ class Dom0Domain:
         )
 
     def down_vcpus(self) -> Tuple[int, ...]:
-        """The vcpus that are down, in order: those that `all` means."""
+        """The vcpus that are down, in order."""
         online = self.state().cpu
         return tuple(vcpuid for vcpuid in range(self.info.vcpu_count) if vcpuid not in online)
 
@@ -154,10 +156,12 @@ class Dom0Domain:
             force: Load although a rule or lint refuses.
 
         Raises:
+            DomainError: Not an HVM or PVH domain.
             RefusedContextError: A rule refuses a context; nothing was touched.
             HypercallError: Xen refused; the domain was put back (`restored`).
             StartError: Xen holds something else than was loaded; the domain was put back.
         """
+        self._require_hvm()
         plan = make_plan(self.info, self.name, vcpuids, render, self.release, features=features, force=force)
         return self.execute(plan)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Tuple
 
 CRASHED = "the domain has crashed"
+SHUT_DOWN = "the domain has shut down, as after a triple fault"
 DONE = "all that was asked for is done"
 """What is said first of a change that is done, and whose pause is not given back as it should be."""
 

@@ -17,7 +17,7 @@ from xenvcpu.errors import DomainError, HypercallError, XenVcpuError
 from xenvcpu.fitness import require_alive, require_built
 from xenvcpu.heldpause import held_pause
 from xenvcpu.keeper import Keeper
-from xenvcpu.left import CRASHED, Left
+from xenvcpu.left import CRASHED, SHUT_DOWN, Left
 from xenvcpu.ports.dom0 import Dom0Port
 from xenvcpu.putback import is_being_destroyed, narrowed, put_back
 from xenvcpu.readback import differences
@@ -164,15 +164,19 @@ class _Transaction:
         return tuple(lines)
 
     def _is_alive_and_paused(self) -> bool:
-        """Whether somebody else holds the domain paused; else a state that the processor refuses shows by now."""
+        """Whether somebody else holds the domain paused; else a state that the processor refuses shows by now.
+
+        A triple fault is no crash for Xen: the domain is to reboot.
+        """
         try:
             now = self._port.domain(self._domid)
         except XenVcpuError:  # a look that fails undoes nothing
             return False
-        if now.has_crashed:
+        if now.is_shutdown:
+            why = CRASHED if now.has_crashed else SHUT_DOWN
             raise self._change.failed(
-                f"{CRASHED}: the processor did not take the new state of a vcpu of domain {self._domid}",
-                domid=self._domid, differences=[CRASHED], restored=False,
+                f"{why}: the processor did not take the new state of a vcpu of domain {self._domid}, or what it runs"
+                " there ended the domain", domid=self._domid, differences=[why], restored=False,
             )
         return now.is_paused
 

@@ -9,6 +9,8 @@ from typing import Iterable, List, Optional, Set, Tuple
 from xenvcpu.errors import ContextError
 
 ALL = "all"
+BOOT = 0
+"""The boot vcpu; its toolstack starts it."""
 LARGEST = 8191
 """No release of Xen has a higher vcpuid (MAX_VIRT_CPUS)."""
 
@@ -49,6 +51,11 @@ def _error(problem: str, text: str) -> ContextError:
 def of_domain(count: int) -> str:
     """In words, the vcpus that a domain of so many has."""
     return f"vcpus 0 to {count - 1}" if count else "no vcpus yet: it is being built"
+
+
+def secondary(vcpuids: Iterable[int]) -> Tuple[int, ...]:
+    """Those of some vcpus that `all` means: every one but the boot vcpu."""
+    return tuple(vcpuid for vcpuid in vcpuids if vcpuid != BOOT)
 
 
 def show(vcpuids: Iterable[int]) -> str:

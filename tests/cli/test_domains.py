@@ -88,8 +88,15 @@ def test_stop_takes_vcpus_away(run: Run, world: str) -> None:
 
 
 def test_the_last_vcpu_is_not_stopped_unless_forced(run: Run, world: str) -> None:
-    assert 1 == run("--host", world, "stop", "web", "all").code
-    assert [0] == run("--host", world, "stop", "web", "all", "--force", "--json").json["stopped"]
+    assert 1 == run("--host", world, "stop", "web", "0").code
+    assert [0] == run("--host", world, "stop", "web", "0", "--force", "--json").json["stopped"]
+
+
+def test_all_is_every_vcpu_but_the_boot_vcpu(run: Run, world: str) -> None:
+    run("--host", world, "start", "web", "all", "preset:flat32", *AT)
+    assert [1, 2, 3] == run("--host", world, "stop", "web", "all", "--json").json["stopped"]
+    again = run("--host", world, "stop", "web", "all")
+    assert (0, "no vcpu of web but the boot vcpu is up: nothing to stop\n") == (again.code, again.out)
 
 
 def test_dom0_is_not_driven_by_the_word_self(run: Run, world: str) -> None:
@@ -152,7 +159,7 @@ def test_inside_a_guest_its_own_vcpus_are_driven(run: Run, world: str) -> None:
         (["start", "self", "1", "preset:flat32", "--set", "cs_ar=0", "--force"], 4, "EINVAL"),
         (["start", "self", "1", "preset:flat32", "--dry-run"], 0, ""),
         (["show", "self", "0"], 5, "dom0"),
-        (["stop", "self", "all"], 1, "--force"),
+        (["stop", "self", "0"], 1, "--force"),
     ],
 )
 def test_what_a_guest_cannot_do_is_said(run: Run, world: str, arguments: list[str], code: int, words: str) -> None:

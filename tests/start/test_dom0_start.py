@@ -217,6 +217,15 @@ def test_a_domain_that_dies_of_the_load_is_no_success(web: Dom0Domain, libraries
     assert caught.value.restored is False and any("crashed" in line for line in caught.value.console)
 
 
+def test_a_start_that_ends_in_a_triple_fault_is_no_success(web: Dom0Domain, libraries: ModelLibraries) -> None:
+    """For Xen that is a reboot, and no crash."""
+    beyond = context(1).replace(cs=Segment(0, 0xFFFF, 0x49B))
+    with pytest.raises(StartError, match="has shut down, as after a triple fault") as caught:
+        web.start([1], lambda vcpuid: beyond, force=True)
+    assert libraries.host.named("web").shutdown == Shutdown.reboot
+    assert caught.value.restored is False
+
+
 def test_a_domain_that_xen_crashes_for_a_record_is_not_called_restored(web: Dom0Domain) -> None:
     record = web.state().record(0).with_values(pending_event=1 << 31 | 1 << 8)
     with pytest.raises(HypercallError) as caught:

@@ -54,7 +54,7 @@ def test_a_number_is_a_set_of_one_vcpu() -> None:
 
 
 @given(
-    st.one_of(st.just("all"), st.sets(st.integers(0, 60), min_size=1).map(vcpuset.show)), st.booleans(),
+    st.one_of(st.just("all"), st.sets(st.integers(1, 60), min_size=1).map(vcpuset.show)), st.booleans(),
     st.dictionaries(st.sampled_from(["eip", "esp", "eax"]), st.sampled_from(["7", "vcpuid", "0x10 * vcpuid"])),
 )
 def test_what_is_written_is_read_again(vcpus: str, reset: bool, settings: dict[str, str]) -> None:
@@ -62,7 +62,7 @@ def test_what_is_written_is_read_again(vcpus: str, reset: bool, settings: dict[s
     assert declaration.parse(json.dumps(made.as_dict())) == made
 
 
-@pytest.mark.parametrize(("vcpus", "expected"), [("all", (1, 2, 3)), ("1-2", (1, 2)), ("0,3", (0, 3))])
+@pytest.mark.parametrize(("vcpus", "expected"), [("all", (1, 2, 3)), ("1-2", (1, 2)), ("1,3", (1, 3))])
 def test_all_is_every_vcpu_but_the_boot_vcpu(vcpus: str, expected: tuple[int, ...]) -> None:
     assert Declaration(JSON_CONTEXT, vcpus).vcpuids(4) == expected
 
@@ -76,6 +76,8 @@ def test_a_vcpu_that_the_domain_lacks_is_named() -> None:
     ("change", "said"),
     [
         ({"vcpus": "3-1"}, "vcpus: 3-1 counts down"),
+        ({"vcpus": "0-3"}, "vcpu 0 is the boot vcpu"),
+        ({"vcpus": 0}, "vcpu 0 is the boot vcpu"),
         ({"vcpus": [1]}, r"vcpus: \[1\] is not a set"),
         ({"vcpus": None}, "vcpus: None is not a set"),
         ({"vcpus": True}, "vcpus: True is not a set"),

@@ -135,7 +135,7 @@ class TestFunctions:
         ("function", "arguments", "code"),
         [
             ("show", {"vcpu": "3"}, "XENVCPU_FAILED"),
-            ("stop", {"vcpus": "all"}, "XENVCPU_FAILED"),
+            ("stop", {"vcpus": "0"}, "XENVCPU_FAILED"),
             ("start", {"context": CONTEXT + "[msrs]\n0x10 = 1\n", "force": "true"}, "XENVCPU_REFUSED_BY_XEN"),
             ("start", {"context": "nonsense"}, "XENVCPU_FAILED"),
         ],

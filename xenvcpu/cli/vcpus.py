@@ -7,9 +7,9 @@ import click
 
 from xenvcpu import vcpuset
 from xenvcpu.errors import ContextError
-from xenvcpu.vcpuset import ALL, LARGEST, show
+from xenvcpu.vcpuset import ALL, LARGEST, secondary, show
 
-__all__ = ["ALL", "LARGEST", "parse", "show"]
+__all__ = ["ALL", "LARGEST", "parse", "secondary", "show"]
 
 
 def parse(context: click.Context, argument: click.Parameter, text: str) -> tuple[int, ...] | None:

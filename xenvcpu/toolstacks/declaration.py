@@ -69,9 +69,12 @@ class Declaration:
         if len(self.context) + sum(len(key) + len(value) for key, value in self.settings.items()) > MAX_SIZE:
             raise self._error("context", "too large", rule="size", remedy=f"at most {MAX_SIZE} characters")
         try:
-            vcpuset.parse(self.vcpus)
+            named = vcpuset.parse(self.vcpus)
         except ContextError as exc:
             raise self._error("vcpus", str(exc), value=exc.value, rule="type") from exc
+        if named is not None and vcpuset.BOOT in named:
+            problem = "vcpu 0 is the boot vcpu, which the toolstack starts: declare the others only"
+            raise self._error("vcpus", problem, value=self.vcpus, rule="range")
         self.template  # noqa: B018  (reading it checks it)
 
     def _error(self, key: str, problem: str, **more: Any) -> DeclarationError:
@@ -119,7 +122,7 @@ def vcpuids(text: str, count: int, name: str = "declaration") -> Tuple[int, ...]
     except ContextError as exc:
         raise _error(name, "vcpus", str(exc), value=exc.value, rule="type") from exc
     if named is None:
-        return tuple(range(1, count))
+        return vcpuset.secondary(range(count))
     if named[-1] >= count:
         has = vcpuset.of_domain(count)
         raise _error(name, "vcpus", f"the domain has {has}, not {named[-1]}", value=text, rule="range")

@@ -71,7 +71,7 @@ def command(
     session: Session, domain: str, which: tuple[int, ...] | None, context: str, settings: Mapping[str, str],
     dry_run: bool, force: bool,
 ) -> None:
-    """Start vcpus that are down; `all` is every one that is.
+    """Start vcpus that are down; `all` is every one that is, but the boot vcpu.
 
     From dom0 it is one load for all of them, with the other vcpus kept as they are; inside
     a guest (DOMAIN is `self`) it is VCPUOP_initialise and VCPUOP_up. It happens whole, or
@@ -80,14 +80,14 @@ def command(
     template = contexts.read(context, settings)
     with session.open() as host:
         found = host.domain(domain)
-        vcpuids = found.down_vcpus() if which is None else which
+        vcpuids = vcpus.secondary(found.down_vcpus()) if which is None else which
         name = plain(found.name or f"domain {found.domid}")
         if not vcpuids:
             if session.json:
                 online = tuple(vcpu.vcpuid for vcpu in found.vcpus() if vcpu.is_online)
                 print_json({"name": found.name, **StartReport(found.domid, (), online, None).as_dict()})
             elif not session.quiet:
-                say(f"every vcpu of {name} is up: nothing to start")
+                say(f"every vcpu of {name} but the boot vcpu is up: nothing to start")
             return
         if dry_run:
             plan = found.plan(vcpuids, template.render, features=session.features, force=force)
