@@ -50,7 +50,8 @@ def libvirtd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
         yield daemon
     finally:
         daemon.stop()
-        HOOK.unlink()
+        removed = xenvcpu("libvirt", "remove-hook")
+        assert removed.returncode == 0 and not HOOK.exists(), removed.stderr
 
 
 @pytest.fixture

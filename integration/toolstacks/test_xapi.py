@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import subprocess
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, Callable, Iterator
 
 import pytest
 
@@ -22,14 +22,16 @@ CLICK = "import click, importlib.metadata as m; print(m.version('click'))"
 
 
 @pytest.fixture
-def call(tmp_path: Path) -> Callable[..., Any]:
-    """Gives a function that calls the installed plugin; what comes back is JSON."""
+def call(tmp_path: Path) -> Iterator[Callable[..., Any]]:
+    """Gives a function that calls the plugin while it is installed; what comes back is JSON."""
     own = subprocess.run(["/usr/bin/python3", "-c", CLICK], env={}, cwd="/", capture_output=True, text=True).stdout
     if own.startswith("7."):
         pytest.skip("Debian's own click comes first in a plugin, and is 7 here: the command needs 8")
     installed = xenvcpu("xapi", "install", "--folder", tmp_path)
     assert installed.returncode == 0, installed.stderr
-    return lambda function, arguments: json.loads(call_plugin(tmp_path / "xenvcpu", function, arguments))
+    yield lambda function, arguments: json.loads(call_plugin(tmp_path / "xenvcpu", function, arguments))
+    removed = xenvcpu("xapi", "remove", "--folder", tmp_path)
+    assert removed.returncode == 0 and not (tmp_path / "xenvcpu").exists(), removed.stderr
 
 
 def test_a_vms_vcpus_are_started_listed_and_stopped(

@@ -19,8 +19,11 @@ HOSTS: Mapping[str, str] = {
 ADDED: Mapping[str, str] = {
     "ansible-galaxy collection install": "--force -p {folder}/root",
     "xenvcpu xapi install": "--folder {folder}/root/etc/xapi.d/plugins",
+    "xenvcpu xapi remove": "--folder {folder}/root/etc/xapi.d/plugins",
     "xenvcpu libvirt install-hook": "--folder {folder}/root/etc/libvirt/hooks/libxl.d",
+    "xenvcpu libvirt remove-hook": "--folder {folder}/root/etc/libvirt/hooks/libxl.d",
     "xenvcpu libvirt install-service": "--folder {folder}/root/etc/systemd/system",
+    "xenvcpu libvirt remove-service": "--folder {folder}/root/etc/systemd/system",
 }
 """What a command gets beyond what is documented, since it would write to this machine's own folders otherwise."""
 
@@ -65,19 +68,24 @@ ON_XEN: Mapping[str, str] = {
     "recover": "integration/test_command.py::test_recover_brings_back_what_a_change_has_lost",
     "metrics": f"{_TOOLSTACKS}/test_metrics.py::test_they_tell_what_xl_tells",
     "xl create": f"{_TOOLSTACKS}/test_xl.py::test_nothing_of_a_domain_runs_before_its_vcpus_are_in_place",
-    "xapi install": f"{_TOOLSTACKS}/test_xapi.py::test_a_vms_vcpus_are_started_listed_and_stopped",
+    **dict.fromkeys(
+        ("xapi install", "xapi remove"), f"{_TOOLSTACKS}/test_xapi.py::test_a_vms_vcpus_are_started_listed_and_stopped",
+    ),
     **dict.fromkeys(
         ("libvirt set", "libvirt get", "libvirt remove"),
         f"{_TOOLSTACKS}/test_libvirt.py::test_a_declaration_stands_in_the_domain_until_it_is_removed",
     ),
     "libvirt start": f"{_TOOLSTACKS}/test_libvirt.py::test_nothing_of_a_domain_runs_before_its_vcpus_are_in_place",
     "libvirt watch": f"{_TOOLSTACKS}/test_libvirt.py::test_the_watcher_starts_the_declared_vcpus_of_what_starts_later",
-    "libvirt install-hook": f"{_TOOLSTACKS}/test_libvirt.py::test_virsh_start_brings_the_declared_vcpus_by_the_hook",
+    **dict.fromkeys(
+        ("libvirt install-hook", "libvirt remove-hook"),
+        f"{_TOOLSTACKS}/test_libvirt.py::test_virsh_start_brings_the_declared_vcpus_by_the_hook",
+    ),
     "ansible-playbook": f"{_TOOLSTACKS}/test_ansible.py::"
                         "test_first_run_changes_second_does_not_check_mode_touches_nothing",
 }
 """The commands that are documented, and run here on the model and on stand-ins: which suite of the lab runs each on a
 real Xen. `start self` is `start` inside a guest."""
 
-NOT_YET_ON_XEN = ("libvirt install-service",)
+NOT_YET_ON_XEN = ("libvirt install-service", "libvirt remove-service")
 """Those that no suite of the lab runs on a real Xen. Whoever writes one moves its commands up."""

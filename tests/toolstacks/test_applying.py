@@ -81,7 +81,7 @@ def test_a_reset_that_xen_refuses_tells_of_the_vcpus_that_it_stopped(host: Host,
 
 
 def test_a_domain_has_begun_once_a_declared_secondary_vcpu_runs(web: Dom0Domain) -> None:
-    declared = Declaration(CONTEXT, "0-1")
+    declared = Declaration(CONTEXT, "1")
     assert not foresee(web, declared).has_begun
     apply(web, Declaration(CONTEXT, "2"))
     assert not foresee(web, declared).has_begun

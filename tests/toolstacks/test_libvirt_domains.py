@@ -174,6 +174,13 @@ def test_set_takes_a_context_file_and_what_the_command_line_adds(run: Run, conne
     assert got["declaration"] == Declaration(CONTEXT, "3", {"esp": "0x800"}).as_dict()
 
 
+def test_what_no_xen_would_start_is_declared_by_force_only(run: Run, connection: Connection) -> None:
+    line = ("libvirt", "set", "web", "-", "--vcpus", "2", "--set", "cr4=0x8000", "--connect", URI)
+    assert run(*line, stdin=CONTEXT).code == 3
+    assert run("libvirt", "get", "web", "--connect", URI).code == 1
+    assert run(*line, "--force", stdin=CONTEXT).code == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
@@ -182,6 +189,7 @@ def test_set_takes_a_context_file_and_what_the_command_line_adds(run: Run, conne
         (("set", "web", "-", "--vcpus", "3-1"), 2, "counts down"),
         (("set", "web", "-", "--set", "rip=1"), 1, "settings.rip: no such key"),
         (("set", "web", "-", "--live"), 1, "does not run"),
+        (("set", "web", "-", "--set", "cr4=0x8000"), 3, "vcpu 1: cr4"),
         (("get", "web", "--live", "--config"), 2, "exclude each other"),
         (("get", "web", "--connect", "bogus:///"), 5, "connecting to bogus:///"),
     ],

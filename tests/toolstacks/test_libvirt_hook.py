@@ -206,12 +206,28 @@ def test_our_own_file_is_replaced(tmp_path: Path) -> None:
     assert path.read_text() == install.hook("dom0", strict=True)
 
 
+def test_a_folder_that_nobody_made_is_not_made(run: Run, tmp_path: Path) -> None:
+    done = run("libvirt", "install-hook", "--folder", tmp_path / "nowhere/hooks")
+    assert done.code == 5 and "no such folder; libvirt's daemon has its hooks there" in done.err
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_hook_is_removed_and_no_other(run: Run, tmp_path: Path) -> None:
+    line = ("libvirt", "remove-hook", "--folder", tmp_path)
+    run("libvirt", "install-hook", "--folder", tmp_path)
+    other = tmp_path / "libxl.d/other"
+    other.write_text("#!/bin/sh\n")
+    assert [run(*line, "--json").json["changed"] for _ in range(2)] == [True, False]
+    assert [file.name for file in other.parent.iterdir()] == ["other"]
+
+
 def test_a_file_that_is_not_ours_stays(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "libxl.d/xenvcpu"
     path.parent.mkdir()
     path.write_text("#!/bin/sh\n")
     done = run("libvirt", "install-hook", "--folder", tmp_path)
     assert done.code == 5 and "stays as it is" in done.err and path.read_text() == "#!/bin/sh\n"
+    assert run("libvirt", "remove-hook", "--folder", tmp_path).code == 5 and path.exists()
 
 
 def test_a_link_is_not_followed(tmp_path: Path) -> None:

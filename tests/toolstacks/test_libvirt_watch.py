@@ -26,7 +26,7 @@ from xenvcpu.errors import ContextError, DomainError, HostError
 from xenvcpu.guard import folders
 from xenvcpu.toolstacks.applying import Change
 from xenvcpu.toolstacks.declaration import Declaration
-from xenvcpu.toolstacks.libvirt import attempts, install
+from xenvcpu.toolstacks.libvirt import attempts, connection, install
 from xenvcpu.toolstacks.libvirt.attempts import TRIES, Attempts
 from xenvcpu.toolstacks.libvirt.log import Log
 from xenvcpu.toolstacks.libvirt.notify import notify
@@ -314,6 +314,15 @@ def test_the_service_is_installed_with_this_command(run: Run, tmp_path: Path) ->
     text = (tmp_path / install.UNIT).read_text()
     assert done.code == 0 and f"ExecStart={install.this_command()} libvirt watch" in text
     assert f"systemctl enable --now {install.UNIT}" in done.out
+    assert "removed" in run("libvirt", "remove-service", "--folder", tmp_path).out and not list(tmp_path.iterdir())
+
+
+def test_a_service_that_could_not_run_is_warned_of(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "libvirt", None)
+    connection.library.cache_clear()
+    done = run("libvirt", "install-service", "--folder", tmp_path)
+    connection.library.cache_clear()
+    assert done.code == 0 and "the service will not run: this needs libvirt-python" in done.err
 
 
 def test_the_service_may_write_where_locks_and_kept_captures_lie() -> None:

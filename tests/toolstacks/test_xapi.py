@@ -95,6 +95,13 @@ class TestInstall:
         done = run("xapi", "install", "--folder", tmp_path / "none")
         assert done.code == 5 and "no such folder" in done.err
 
+    def test_what_was_installed_is_removed_and_nothing_else(self, stage: Stage) -> None:
+        line = ("xapi", "remove", "--folder", stage.folder)
+        assert "removed" in stage.run(*line).out and os.listdir(stage.folder) == []
+        assert "was not there" in stage.run(*line).out
+        (stage.folder / "xenvcpu").write_text("#!/bin/sh\n")
+        assert stage.run(*line).code == 5 and os.listdir(stage.folder) == ["xenvcpu"]
+
     def test_it_works_on_dom0_where_no_host_is_given(self, run: Any, tmp_path: Path) -> None:
         assert run("xapi", "install", "--folder", tmp_path).code == 0
         assert "main('\"'\"'dom0'\"'\"'," in (tmp_path / "xenvcpu").read_text()

@@ -50,8 +50,7 @@ class Change:
     @property
     def has_begun(self) -> bool:
         """Whether a secondary vcpu that is declared ran before: the guest is not one that has just been created."""
-        ran = (*self.stop, *self.initialised, *(vcpuid for vcpuid in self.vcpuids if vcpuid not in self.start))
-        return any(ran)  # vcpu 0 does not count
+        return bool(self.stop or self.initialised or set(self.vcpuids) - set(self.start))
 
     def as_dict(self) -> Dict[str, Any]:
         """The change as `--json` prints it."""

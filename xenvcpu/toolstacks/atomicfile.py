@@ -21,8 +21,12 @@ def write(path: Union[str, os.PathLike[str]], text: str, mode: int = 0o644) -> N
         OSError: It cannot be written: the old one stays, and nothing is left beside it.
     """
     path = Path(path)
-    # The name is no `*.prom`, `*.service` or whatever else a program looks for in that folder.
-    descriptor, beside = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".new", dir=path.parent)
+    try:
+        # The name is no `*.prom`, `*.service` or whatever else a program looks for in that folder.
+        descriptor, beside = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".new", dir=path.parent)
+    except OSError as error:
+        error.filename = str(path)  # the caller knows of no other file
+        raise
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
             os.fchmod(file.fileno(), mode)
@@ -30,6 +34,8 @@ def write(path: Union[str, os.PathLike[str]], text: str, mode: int = 0o644) -> N
             file.flush()
             os.fsync(file.fileno())
         os.replace(beside, path)
-    except BaseException:
+    except BaseException as error:
         os.unlink(beside)
+        if isinstance(error, OSError):
+            error.filename, error.filename2 = str(path), None
         raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Optional
 
 from xenvcpu.errors import HostError
 from xenvcpu.toolstacks import atomicfile
@@ -35,13 +36,37 @@ def put(path: Path, text: str, mode: int) -> bool:
     """
     try:
         path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        if path.is_symlink() or path.exists():
-            found = "" if path.is_symlink() else path.read_text(encoding="utf-8", errors="replace")
-            if MARK not in found:
-                raise HostError(f"{path} is not xenvcpu's; it stays as it is")
-            if found == text and path.stat().st_mode & 0o777 == mode:
-                return False
+        if _ours(path) == text and path.stat().st_mode & 0o777 == mode:
+            return False
         atomicfile.write(path, text, mode)
     except OSError as error:
         raise HostError(f"{error.filename or path}: {error.strerror}") from error
     return True
+
+
+def remove(path: Path) -> bool:
+    """Take away a file that we wrote.
+
+    Returns:
+        Whether there was one.
+
+    Raises:
+        HostError: A file lies there that is not ours, or it cannot be taken away.
+    """
+    try:
+        if _ours(path) is None:
+            return False
+        path.unlink()
+    except OSError as error:
+        raise HostError(f"{error.filename or path}: {error.strerror}") from error
+    return True
+
+
+def _ours(path: Path) -> Optional[str]:
+    """What a file of ours holds; None where there is none."""
+    if not path.is_symlink() and not path.exists():
+        return None
+    found = "" if path.is_symlink() else path.read_text(encoding="utf-8", errors="replace")
+    if MARK not in found:
+        raise HostError(f"{path} is not xenvcpu's; it stays as it is")
+    return found

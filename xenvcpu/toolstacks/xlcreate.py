@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import Any, Dict, Optional, Sequence, Tuple
+from typing import Any, Dict, Optional, Tuple
 
 from xenvcpu.dom0domain import Dom0Domain
 from xenvcpu.errors import DomainError, HostError, XenVcpuError
@@ -96,15 +96,8 @@ def foresee(host: Host, xl: Xl, wish: Wish) -> Tuple[Config, Tuple[NewVcpu, ...]
         raise firmware.refusal(config.name)
     if xl.domid(config.name) is not None:
         raise XlError(f"a domain {config.name} exists")
-    vcpuids = () if config.vcpus is None else _secondary(wish.declaration, config.vcpus)
+    vcpuids = () if config.vcpus is None else wish.declaration.vcpuids(config.vcpus)
     return config, tuple(_judged(host, wish, vcpuid) for vcpuid in vcpuids)
-
-
-def _secondary(declaration: Declaration, count: int) -> Sequence[int]:
-    vcpuids = declaration.vcpuids(count)
-    if 0 in vcpuids:
-        raise DomainError("vcpu 0 is the boot vcpu, which xl itself starts; declare others", vcpuid=0)
-    return vcpuids
 
 
 def _judged(host: Host, wish: Wish, vcpuid: int) -> NewVcpu:
@@ -150,7 +143,7 @@ def create(host: Host, xl: Xl, wish: Wish) -> Created:
 def _load(host: Host, domid: int, wish: Wish) -> Optional[StartReport]:
     domain = host.domain(domid)
     assert isinstance(domain, Dom0Domain)
-    vcpuids = _secondary(wish.declaration, domain.info.vcpu_count)
+    vcpuids = wish.declaration.vcpuids(domain.info.vcpu_count)
     if not vcpuids:
         return None
     return domain.start(vcpuids, wish.declaration.template.render, features=wish.features, force=wish.force)

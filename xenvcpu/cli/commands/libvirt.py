@@ -6,11 +6,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from contextlib import closing
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from xenvcpu.cli.commands.libvirtinstall import install_hook, install_service, remove_hook, remove_service
 from xenvcpu.cli.examples import examples
 from xenvcpu.cli.options import (
     Session, complete_file, complete_libvirt_domain, global_options, pass_session, setting_option, timeout_option,
@@ -19,8 +19,6 @@ from xenvcpu.cli.output import print_json, say
 from xenvcpu.cli.vcpus import show
 from xenvcpu.cli.vcpus import parse as parse_vcpus
 from xenvcpu.errors import DomainError
-from xenvcpu.toolstacks import ownfile
-from xenvcpu.toolstacks.libvirt import install
 
 # libvirt-python is imported when a command needs it.
 if TYPE_CHECKING:
@@ -61,6 +59,7 @@ def _checked_vcpus(context: click.Context, option: click.Parameter, text: str | 
 @click.argument("file", shell_complete=complete_file)
 @click.option("--vcpus", callback=_checked_vcpus, metavar="VCPUS", help="Which vcpus.  [default: as in FILE, or all]")
 @click.option("--reset", is_flag=True, help="Stop those that run first, when it is applied by hand.")
+@click.option("--force", is_flag=True, help="Although no release of Xen would start it.")
 @setting_option
 @live_option
 @config_option
@@ -68,16 +67,21 @@ def _checked_vcpus(context: click.Context, option: click.Parameter, text: str | 
 @global_options
 @pass_session
 def set_command(
-    session: Session, domain: str, file: str, vcpus: str | None, reset: bool, settings: Mapping[str, str], live: bool,
-    config: bool, uri: str | None,
+    session: Session, domain: str, file: str, vcpus: str | None, reset: bool, force: bool, settings: Mapping[str, str],
+    live: bool, config: bool, uri: str | None,
 ) -> None:
     """Write the declaration in FILE into the domain's XML; a context file declares every vcpu.
 
-    Nothing is started by that.
+    Nothing is started by that; but a context that no release of Xen would take, or with
+    which the guest would crash, is refused now, with 3.
     """
     from xenvcpu.toolstacks import declaration
+    from xenvcpu.toolstacks.startable import require_startable
 
-    _declare(session, domain, declaration.override(declaration.read(file), vcpus, settings, reset), live, config, uri)
+    declared = declaration.override(declaration.read(file), vcpus, settings, reset)
+    if not force:
+        require_startable(declared)
+    _declare(session, domain, declared, live, config, uri)
 
 
 @command.command("remove", short_help="Take a declaration away.", epilog=examples("xenvcpu libvirt remove web"))
@@ -192,43 +196,5 @@ def watch(session: Session, running: bool, uri: str | None) -> None:
         watcher.run()
 
 
-def _installed(session: Session, path: Path, text: str, mode: int, then: str) -> None:
-    changed = ownfile.put(path, text, mode)
-    if session.json:
-        print_json({"file": str(path), "changed": changed})
-    elif not session.quiet:
-        say(f"{path}: written; {then}" if changed else f"{path}: as it was")
-
-
-@command.command(
-    "install-hook", short_help="Have libvirt start declared vcpus by itself.",
-    epilog=examples("xenvcpu libvirt install-hook"),
-)
-@click.option("--folder", default=install.HOOKS, show_default=True, help="libvirt's hooks.")
-@click.option("--strict", is_flag=True, help="End a domain whose vcpus cannot be started.")
-@global_options
-@pass_session
-def install_hook(session: Session, folder: str, strict: bool) -> None:
-    """Install a hook that libvirt runs when it has started a domain.
-
-    A domain whose declared vcpus cannot be started runs without them, and the system's
-    log says why; with --strict libvirt ends it (seen with libvirt 9.0; older ones, up to
-    about 7, may let it run on).
-    """
-    host = "dom0" if session.host == "auto" else session.host
-    text = install.hook(host, strict=strict)
-    _installed(session, Path(folder) / install.HOOK, text, 0o755, "libvirt finds it when its daemon is restarted")
-
-
-@command.command(
-    "install-service", short_help="Install the watcher as a service of systemd.",
-    epilog=examples("xenvcpu libvirt install-service"),
-)
-@click.option("--folder", default=install.UNITS, show_default=True, help="systemd's units.")
-@global_options
-@pass_session
-def install_service(session: Session, folder: str) -> None:
-    """Install `xenvcpu libvirt watch` as a service that is ready to be enabled."""
-    then = f"systemctl daemon-reload && systemctl enable --now {install.UNIT}"
-    _installed(session, Path(folder) / install.UNIT, install.unit(install.this_command()), 0o644, then)
-
+for installing in (install_hook, remove_hook, install_service, remove_service):
+    command.add_command(installing)

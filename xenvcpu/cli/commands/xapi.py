@@ -3,13 +3,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from xenvcpu.cli.examples import examples
 from xenvcpu.cli.options import Session, complete_file, global_options, pass_session
 from xenvcpu.cli.output import print_json, say
+from xenvcpu.toolstacks import ownfile
 from xenvcpu.toolstacks.xapi import install as installing
 from xenvcpu.toolstacks.xapi.plugin import FUNCTIONS
+
+folder_option = click.option(
+    "--folder", default=installing.FOLDER, show_default=True, shell_complete=complete_file, help="XAPI's plugins.",
+)
 
 
 @click.group("xapi")
@@ -23,9 +30,7 @@ def command() -> None:
     "xe host-call-plugin host-uuid=$HOST plugin=xenvcpu fn=start \\\n"
     '  args:vm-uuid=$VM args:vcpus=1-3 args:context="$(cat ap.toml)"',
 ))
-@click.option(
-    "--folder", default=installing.FOLDER, show_default=True, shell_complete=complete_file, help="XAPI's plugins.",
-)
+@folder_option
 @global_options
 @pass_session
 def install(session: Session, folder: str) -> None:
@@ -41,3 +46,17 @@ def install(session: Session, folder: str) -> None:
         print_json({"file": str(path), "changed": changed, "functions": list(FUNCTIONS)})
     elif not session.quiet:
         say(f"{path}: {'installed' if changed else 'was installed'}; XAPI finds it at once")
+
+
+@command.command("remove", short_help="Take the host plugin away.", epilog=examples("xenvcpu xapi remove"))
+@folder_option
+@global_options
+@pass_session
+def remove(session: Session, folder: str) -> None:
+    """Take away the plugin that `xenvcpu xapi install` has made."""
+    path = Path(folder) / installing.NAME
+    changed = ownfile.remove(path)
+    if session.json:
+        print_json({"file": str(path), "changed": changed})
+    elif not session.quiet:
+        say(f"{path}: {'removed' if changed else 'was not there'}")
