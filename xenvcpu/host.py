@@ -22,6 +22,7 @@ from xenvcpu.ports.memory import MemoryPort
 from xenvcpu.ports.xenstore import XenstorePort
 
 if TYPE_CHECKING:
+    from xenvcpu.rules.release import Release
     from types import TracebackType
 
     from xenvcpu.guard.folders import Folders
@@ -122,6 +123,11 @@ class Host:
         """The dom0 port."""
         return Dom0Port(self.libraries)
 
+    @property
+    def release(self) -> Release:
+        """The running Xen."""
+        return self.guest.read_release() if self.is_inside else self.dom0.release
+
     @cached_property
     def keeper(self) -> Keeper:
         """Who keeps a domain while it is changed, with lock and guard, where the host lives on without us."""
@@ -187,7 +193,7 @@ class Host:
         if self.is_inside:
             if which != SELF:
                 raise HostError(f"inside a guest only its own vcpus can be driven: use `{SELF}`, not {which!r}")
-            return GuestDomain(self.guest, self.guest.read_release(), no_audit if self.kind == "model" else syslog)
+            return GuestDomain(self.guest, self.release, no_audit if self.kind == "model" else syslog)
         if which == SELF:
             # Its own vcpus are a PV domain's here, or this very dom0's: nothing may stop them in passing.
             raise HostError(f"`{SELF}` is a guest's own domain, and this is dom0; `xenvcpu list` shows the domains")

@@ -56,6 +56,12 @@ def test_all_releases_are_judged_at_once(run: Run) -> None:
     assert 1 + len(KNOWN) == len(run(*BAD, "--xen", "all").out.splitlines())
 
 
+def test_the_xen_of_the_host_that_is_given_judges_unless_another_is_named(run: Run) -> None:
+    assert " by Xen 4.17 " in run("--host", "model:pvh", *GOOD).out
+    assert " by Xen 4.17 " in run("--host", "model:pvh@web", *GOOD).out
+    assert " by Xen 4.14 " in run("--host", "model:pvh", *GOOD, "--xen", "4.14").out
+
+
 def test_what_only_dom0_can_carry_is_judged_for_dom0(run: Run) -> None:
     assert "domctl" == run(*GOOD, "--set", "gs_base=0x10", "--json").json["interface"]
 

@@ -99,6 +99,7 @@ def test_control_keys_are_no_registers() -> None:
         ("# note\n\neipp = 1", ["<text>:3: eipp", "did you mean eip?"]),
         ("gs_selector = 1", ["gs_selector", "gs_sel"]),
         ("EIP = 1", ["EIP", "did you mean eip?"]),
+        ('vcpus = "1-3"\n[context]\neip = 1', ["vcpus: no such key", "this is a declaration"]),
         ("[cs]\nbase = 1", ["cs: no such key", "cs_base, cs_limit, cs_ar"]),
         ("[gdtr]\nbase = 1", ["gdtr: no such key", "gdtr_base, gdtr_limit"]),
         ("msr_efer = 1", ["msr_efer", "efer"]),

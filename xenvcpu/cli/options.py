@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from xenvcpu.rules.release import Release
 
 F = TypeVar("F", bound=Callable[..., Any])
-NEWEST = "newest"
+ANYWHERE = "auto"
 HOST_VARIABLE = "XENVCPU_HOST"
 HOST_HELP = "Where to work: auto, dom0, guest, model:NAME or model:FILE; with @DOMAIN behind it, inside that guest."
 
@@ -35,7 +35,7 @@ class Session:
     """
 
     def __init__(self) -> None:
-        self.host = "auto"
+        self.host = ANYWHERE
         self.json = False
         self.quiet = False
         self.timeout: float | None = None
@@ -48,6 +48,16 @@ class Session:
         from xenvcpu.rules.features import Features
 
         return Features(**self.masks)
+
+    @property
+    def release(self) -> Release:
+        """The Xen of `--host`, where that is given; the newest that is known else."""
+        from xenvcpu.rules.release import KNOWN
+
+        if self.host == ANYWHERE:
+            return KNOWN[-1]
+        with self.open() as host:
+            return host.release
 
     def open(self) -> Host:
         """The host to work on."""
@@ -188,8 +198,6 @@ def releases(context: click.Context, option: click.Parameter, text: str) -> tupl
     from xenvcpu.errors import ContextError
     from xenvcpu.rules.release import KNOWN, Release
 
-    if text == NEWEST:
-        return KNOWN[-1:]
     try:
         return KNOWN if text == "all" else (Release.parse(text),)
     except ContextError as exc:

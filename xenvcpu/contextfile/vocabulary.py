@@ -23,6 +23,8 @@ MODES: Mapping[str, Mode] = {"32B": Mode.VCPU_HVM_MODE_32B, "64B": Mode.VCPU_HVM
 CONTROL = ("schema", "format", "description", "preset", "mode")
 """The keys that say how a file is to be read."""
 
+DECLARED = ("vcpus", "reset", "context", "settings")
+"""The keys of a declaration, which has a context file within."""
 FPU, MSRS, LENGTH, REST = "fpu_regs", "msrs", "length", "rest"
 TABLES = ("gdtr", "idtr")
 _NOT_KEYS = ("mode", "pad", "pad1", "pad2[0]", "pad2[1]", "pad2[2]")
@@ -130,6 +132,8 @@ def hint(name: str, mode: Mode) -> str:
     if lower in cpu_record.SEGMENTS or lower in TABLES:
         parts = [key for key in here if key.startswith(f"{lower}_")]
         return f"each part has its own key: {', '.join(parts)}"
+    if lower in DECLARED:
+        return "this is a declaration, for `xenvcpu libvirt set` and `xl create`; a context is its [context] alone"
     known_names = [*here, *CONTROL, FPU, MSRS]
     close = spelled_in(lower, here) or (lower if lower in known_names else nearest(lower, known_names))
     return f"did you mean {close}?" if close else "`xenvcpu preset flat32` and `long64` show the keys"

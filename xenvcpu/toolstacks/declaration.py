@@ -28,13 +28,13 @@ from xenvcpu import vcpuset
 from xenvcpu.contextfile import ContextTemplate, hexed, loads, source
 from xenvcpu.contextfile.bounds import shown
 from xenvcpu.contextfile.template import SCHEMA
-from xenvcpu.contextfile.vocabulary import nearest
+from xenvcpu.contextfile.vocabulary import DECLARED, nearest
 from xenvcpu.errors import ContextError, ContextFileError
 
 MAX_SIZE = 1 << 16
 """A larger text is no declaration: it must fit where a toolstack keeps it."""
 
-KEYS = ("schema", "vcpus", "reset", "context", "settings")
+KEYS = ("schema", *DECLARED)
 _NONE: Mapping[str, str] = {}
 
 

@@ -11,8 +11,7 @@ from xenvcpu.cli.examples import examples
 from xenvcpu.cli.exits import Exit
 from xenvcpu.cli.judging import Question
 from xenvcpu.cli.options import (
-    NEWEST, Session, complete_context, feature_options, global_options, pass_session, releases, setting_option,
-    vcpu_option,
+    Session, complete_context, feature_options, global_options, pass_session, releases, setting_option, vcpu_option,
 )
 from xenvcpu.cli.output import print_json, print_table, say
 from xenvcpu.contextfile.source import STDIN
@@ -48,6 +47,10 @@ def _judge_file(session: Session, context: str, settings: Mapping[str, str], que
     return all(verdict.verdict == ACCEPTED for _, verdict in said)
 
 
+def _releases(context: click.Context, option: click.Parameter, text: str | None) -> tuple[Release, ...] | None:
+    return None if text is None else releases(context, option, text)
+
+
 @click.command("check", epilog=examples(
     "xenvcpu check ap.toml",
     "xenvcpu check ap.toml --xen all --interface domctl",
@@ -56,8 +59,8 @@ def _judge_file(session: Session, context: str, settings: Mapping[str, str], que
 @click.argument("context", shell_complete=complete_context)
 @click.option("--jsonl", is_flag=True, help="CONTEXT is `-`: one JSON object a line in, one verdict a line out.")
 @click.option(
-    "--xen", "judges", callback=releases, default=NEWEST, show_default=True, metavar="RELEASE",
-    help="4.17, 4.17.3, staging, or all.",
+    "--xen", "judges", callback=_releases, metavar="RELEASE",
+    help="4.17, 4.17.3, staging, or all.  [default: that of --host where given, else the newest]",
 )
 @click.option(
     "--interface", type=click.Choice([interface.value for interface in Interface]),
@@ -69,7 +72,7 @@ def _judge_file(session: Session, context: str, settings: Mapping[str, str], que
 @global_options
 @pass_session
 def command(
-    session: Session, context: str, jsonl: bool, judges: tuple[Release, ...], interface: str | None, vcpu: int,
+    session: Session, context: str, jsonl: bool, judges: tuple[Release, ...] | None, interface: str | None, vcpu: int,
     settings: Mapping[str, str],
 ) -> None:
     """Judge a context by the rules of a Xen release and of the processor.
@@ -81,7 +84,8 @@ def command(
     domctl a CPU record) or {"context": {...}} (the keys of a context file); a bad line
     gives {"error": ...} in its place, and the command exits 1 at the end.
     """
-    question = Question(None if interface is None else Interface(interface), judges, session.features, vcpu)
+    wanted = None if interface is None else Interface(interface)
+    question = Question(wanted, judges or (session.release,), session.features, vcpu)
     if jsonl:
         if context != STDIN or settings:
             raise click.UsageError("--jsonl reads stdin: give - as CONTEXT, and no --set")

@@ -9,7 +9,7 @@ import click
 
 from xenvcpu.cli.examples import examples
 from xenvcpu.cli.main import PROGRAM
-from xenvcpu.cli.options import Session, global_options, pass_session
+from xenvcpu.cli.options import ANYWHERE, Session, global_options, pass_session
 from xenvcpu.cli.output import print_json, say
 from xenvcpu.errors import HostError, LibraryMissingError
 from xenvcpu.toolstacks import ownfile
@@ -61,7 +61,7 @@ def install_hook(session: Session, folder: str, strict: bool) -> None:
     log says why; with --strict libvirt ends it (seen with libvirt 9.0; older ones, up to
     about 7, may let it run on).
     """
-    host = "dom0" if session.host == "auto" else session.host
+    host = "dom0" if session.host == ANYWHERE else session.host
     text = install.hook(host, strict=strict)
     path = _folder(folder, "libvirt's daemon has its hooks there: is it installed?") / install.HOOK
     _installed(session, path, text, 0o755, "libvirt finds it when its daemon is restarted")

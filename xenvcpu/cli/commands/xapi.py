@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from xenvcpu.cli.examples import examples
-from xenvcpu.cli.options import Session, complete_file, global_options, pass_session
+from xenvcpu.cli.options import ANYWHERE, Session, complete_file, global_options, pass_session
 from xenvcpu.cli.output import print_json, say
 from xenvcpu.toolstacks import ownfile
 from xenvcpu.toolstacks.xapi import install as installing
@@ -40,7 +40,7 @@ def install(session: Session, folder: str) -> None:
     its UUID, and a context file by what it holds. What comes back is JSON, as the command
     of that name prints it; of a failure the last parameter is.
     """
-    host = "dom0" if session.host == "auto" else session.host
+    host = "dom0" if session.host == ANYWHERE else session.host
     path, changed = installing.install(folder, host)
     if session.json:
         print_json({"file": str(path), "changed": changed, "functions": list(FUNCTIONS)})

@@ -158,13 +158,6 @@ def _checked(name: str, text: str) -> str:
         raise _invalid(name, f"not {meaning}", text[:200]) from error
 
 
-def _running_release(host: str) -> str:
-    from xenvcpu.host import open_host
-
-    with open_host(host) as opened:
-        return str(opened.dom0.release)
-
-
 def _call(host: str, name: str, given: Arguments) -> str:
     """Call one of the functions.
 
@@ -173,8 +166,6 @@ def _call(host: str, name: str, given: Arguments) -> str:
     """
     function = FUNCTIONS[name]
     arguments = function.arguments(given)
-    if "xen" in function.options and "xen" not in arguments:
-        arguments["xen"] = _running_release(host)
     done = _run(host, function.command_line(arguments), arguments.get("context", ""))
     if done.returncode == 0 or function.is_verdict and done.returncode == Exit.REFUSED and done.stdout:
         return done.stdout
