@@ -21,7 +21,7 @@ from integration.promises import IS_BRISK
 from xenvcpu.api import Dom0Domain, VcpuContext, open_host
 from xenvcpu.errors import HypercallError
 
-CYCLES = 500 if IS_BRISK else 2000
+CYCLES = 300 if IS_BRISK else 2000
 WARM_UP = STEP = CYCLES // 10
 #: One cycle after the other, round and round: the vcpus, and whether Xen refuses the last of them.
 KINDS: Tuple[Tuple[Tuple[int, ...], bool], ...] = (

@@ -30,7 +30,7 @@ KIB, MAPPINGS = 1536, 4
 
 
 @pytest.mark.lab_limit(LIMIT)
-def test_thousands_of_cycles_leave_nothing_behind(tiny_guest: Factory, promise: Promise) -> None:
+def test_many_cycles_leave_nothing_behind(tiny_guest: Factory, promise: Promise) -> None:
     """Neither the process nor its guard grows; the guest's registers, its TSC and its pause are as they were."""
     guest = tiny_guest(vcpus=4)
     guest.watch_registers()

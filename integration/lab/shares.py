@@ -3,25 +3,25 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, Iterable, List, Sequence, Tuple
+from typing import Dict, Iterable, List, Mapping, Sequence, Tuple
 
 from integration.lab.releases import Release
 
 #: Seconds that suites take where they take long, each with brisk and with full counts. No verdict depends on them,
 #: only how evenly hosts are busy.
 SECONDS: Dict[str, Tuple[float, float]] = {
-    "integration/test_command.py": (45, 45),
-    "integration/test_demo.py": (40, 40),
     "integration/test_dom0_start.py": (55, 55),
-    "integration/test_kills.py": (120, 420),
-    "integration/test_linux_guest.py": (120, 120),
-    "integration/test_races.py": (70, 120),
-    "integration/test_soak.py": (60, 180),
-    "integration/toolstacks/test_ansible.py": (120, 120),
-    "integration/toolstacks/test_deb.py": (90, 90),
-    "integration/toolstacks/test_libvirt.py": (90, 90),
+    "integration/test_kills.py": (70, 330),
+    "integration/test_linux_guest.py": (110, 110),
+    "integration/test_races.py": (80, 135),
+    "integration/test_soak.py": (40, 165),
+    "integration/toolstacks/test_ansible.py": (150, 150),
+    "integration/toolstacks/test_deb.py": (80, 80),
+    "integration/toolstacks/test_libvirt.py": (140, 140),
 }
-OTHERS = 25.0
+OTHERS = 35.0
+#: Where there is no libvirt all of this is skipped.
+NEEDS_LIBVIRT = "integration/toolstacks/test_libvirt.py"
 
 #: A release is spread over hosts so that each is busy for about so long: a boot costs some 25 s.
 SHARE = 450.0
@@ -50,21 +50,27 @@ def suites(project: Path) -> List[str]:
     return sorted(str(path.relative_to(project)) for path in found)
 
 
-def spread(files: Iterable[str], is_full: bool, most: int) -> List[Tuple[float, List[str]]]:
-    """Divides files evenly among hosts, the longest first, each file to the host that has least to do.
+def weight(name: str, release: Release, is_full: bool) -> float:
+    """Returns how many seconds a suite may well take."""
+    if name == NEEDS_LIBVIRT and not release.has_libvirt:
+        return 1.0
+    return SECONDS.get(name, (OTHERS, OTHERS))[is_full]
+
+
+def spread(weights: Mapping[str, float], most: int) -> List[Tuple[float, List[str]]]:
+    """Divides suites evenly among hosts, the longest first, each to the host that has least to do.
 
     Args:
-        files: The files.
-        is_full: Whether with full counts.
+        weights: How long each suite takes.
         most: No more hosts than that.
     """
-    weights = {name: SECONDS.get(name, (OTHERS, OTHERS))[is_full] for name in files}
     number = min(most, max(1, round(sum(weights.values()) / SHARE)))
-    shares: List[Tuple[float, List[str]]] = [(0.0, []) for _ in range(number)]
+    parts: List[Tuple[float, List[str]]] = [(0.0, []) for _ in range(number)]
     for name in sorted(weights, key=lambda name: -weights[name]):
-        seconds, names = min(shares, key=lambda share: share[0])
-        shares[shares.index((seconds, names))] = (seconds + weights[name], [*names, name])
-    return [(seconds, sorted(names)) for seconds, names in shares]
+        least = min(range(number), key=lambda i: parts[i][0])
+        seconds, names = parts[least]
+        parts[least] = (seconds + weights[name], [*names, name])
+    return [(seconds, sorted(names)) for seconds, names in parts]
 
 
 def shares(
@@ -81,7 +87,7 @@ def shares(
     """
     made = []
     for release in releases:
-        parts = spread(files, is_full, most) if files else [(0.0, [])]
+        parts = spread({name: weight(name, release, is_full) for name in files}, most)
         for number, (seconds, names) in enumerate(parts, 1):
             name = release.name if len(parts) == 1 else f"{release.name}/{number}"
             made.append(Share(name, release, (*arguments, *names), seconds))

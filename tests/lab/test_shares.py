@@ -8,7 +8,7 @@ import pytest
 from integration.lab.image import PROJECT
 from integration.lab.releases import RELEASES, WHOLE, find_release
 from integration.lab.runs import SMOKE, Order, plan
-from integration.lab.shares import OTHERS, SECONDS, SHARE, shares, spread, suites
+from integration.lab.shares import NEEDS_LIBVIRT, OTHERS, SECONDS, SHARE, shares, spread, suites, weight
 
 FILES = suites(PROJECT)
 
@@ -22,18 +22,26 @@ def test_the_suites_that_take_long_are_there() -> None:
 @pytest.mark.parametrize("is_full", [False, True])
 def test_each_suite_of_a_release_runs_on_one_host(is_full: bool) -> None:
     """None is left out, none runs twice, and no host has much more to do than another."""
-    parts = spread(FILES, is_full, 3)
+    weights = {name: weight(name, find_release("4.17"), is_full) for name in FILES}
+    parts = spread(weights, 3)
     assert sorted(name for _, names in parts for name in names) == FILES
-    longest = max(weights[is_full] for weights in SECONDS.values())
     seconds = [seconds for seconds, _ in parts]
-    assert max(seconds) - min(seconds) <= longest
+    assert sum(seconds) == sum(weights.values())
+    assert max(seconds) - min(seconds) <= max(weights.values())
 
 
 def test_a_little_is_not_spread() -> None:
     """A host more costs a boot."""
-    assert len(spread(FILES[:2], False, 2)) == 1
-    many = [f"test_{number}.py" for number in range(int(4 * SHARE / OTHERS))]
-    assert [round(seconds) for seconds, _ in spread(many, False, 2)] == [round(2 * SHARE)] * 2
+    assert len(spread({"a": 30.0, "b": SHARE}, 2)) == 1
+    many = {str(number): SHARE / 10 for number in range(40)}
+    assert [round(seconds) for seconds, _ in spread(many, 2)] == [round(2 * SHARE)] * 2
+    assert spread({}, 2) == [(0.0, [])]
+
+
+def test_what_is_skipped_takes_no_time() -> None:
+    """Libvirt is in some images only."""
+    without, with_it = (weight(NEEDS_LIBVIRT, find_release(name), True) for name in ("4.20", "4.17"))
+    assert without < OTHERS < with_it
 
 
 def test_shares_are_named_by_release_and_number() -> None:
