@@ -9,7 +9,7 @@ from xenvcpu import vcpuset
 from xenvcpu.errors import ContextError
 from xenvcpu.vcpuset import ALL, LARGEST, secondary, show
 
-__all__ = ["ALL", "LARGEST", "parse", "secondary", "show"]
+__all__ = ["ALL", "LARGEST", "parse", "parse_one", "secondary", "show"]
 
 
 def parse(context: click.Context, argument: click.Parameter, text: str) -> tuple[int, ...] | None:
@@ -22,3 +22,15 @@ def parse(context: click.Context, argument: click.Parameter, text: str) -> tuple
         return vcpuset.parse(text)
     except ContextError as exc:
         raise click.BadParameter(str(exc)) from exc
+
+
+def parse_one(context: click.Context, argument: click.Parameter, text: str) -> int:
+    """The vcpuid of one vcpu. A click callback.
+
+    Raises:
+        click.BadParameter: Not one vcpu.
+    """
+    found = parse(context, argument, text)
+    if found is None or len(found) > 1:
+        raise click.BadParameter(f"{text!r} is more than one vcpu: one at a time, such as 1")
+    return found[0]

@@ -11,6 +11,7 @@ import click
 
 from xenvcpu.abi.cpu_record import GENERAL, SEGMENTS
 from xenvcpu.abi.layout import Image
+from xenvcpu.cli import vcpus
 from xenvcpu.cli.examples import examples
 from xenvcpu.cli.options import Session, complete_domain, global_options, pass_session, timeout_option
 from xenvcpu.cli.output import print_json, say
@@ -51,7 +52,7 @@ def _segments(record: Image) -> Iterator[str]:
 
 @click.command("show", epilog=examples("xenvcpu show web 0"))
 @click.argument("domain", shell_complete=complete_domain)
-@click.argument("vcpu", type=click.IntRange(0))
+@click.argument("vcpu", callback=vcpus.parse_one)
 @timeout_option
 @global_options
 @pass_session
