@@ -92,7 +92,7 @@ def perform(share: Share, order: Order, cache: Cache, scratch: Path, results: Pa
     work = scratch / share.name.replace("/", "-")
     work.mkdir()
     parts = ImageBuilder(cache, tell).parts(share.release, order.wheel)
-    job = Job.pytest(share.arguments, order.limit - _MARGIN, order.is_full)
+    job = Job.pytest(share.arguments, order.limit - _MARGIN, share.is_full)
     machine = compose(share.release, parts, job, work, order.debs)
     tell(f"image of Xen {share.release.name} ready after {time.monotonic() - started:.1f} s; booting")
     runner = Runner(work, results, Limits(total=order.limit), tell)

@@ -36,12 +36,14 @@ class Share:
         release: What is booted.
         arguments: What pytest is given.
         seconds: How long it may well take.
+        is_full: Whether with full counts.
     """
 
     name: str
     release: Release
     arguments: Tuple[str, ...] = ()
     seconds: float = 0.0
+    is_full: bool = False
 
 
 def suites(project: Path) -> List[str]:
@@ -90,7 +92,7 @@ def shares(
         parts = spread({name: weight(name, release, is_full) for name in files}, most)
         for number, (seconds, names) in enumerate(parts, 1):
             name = release.name if len(parts) == 1 else f"{release.name}/{number}"
-            made.append(Share(name, release, (*arguments, *names), seconds))
+            made.append(Share(name, release, (*arguments, *names), seconds, is_full))
     return made
 
 

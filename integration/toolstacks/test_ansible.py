@@ -53,7 +53,7 @@ def play(commands: Commands) -> Play:
     return run
 
 
-@pytest.mark.lab_limit(900)
+@pytest.mark.lab_limit(1500)
 def test_first_run_changes_second_does_not_check_mode_touches_nothing(tiny_guest: Factory, play: Play) -> None:
     """Check, start, start again, look and stop, with each vcpu's own word for it."""
     guest = tiny_guest(vcpus=4)

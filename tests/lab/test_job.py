@@ -20,6 +20,12 @@ def test_all_suites_run_unless_some_are_named() -> None:
     assert Job.pytest(("integration/test_lab.py::test_beat",), 10).argv[-1].endswith("test_beat")
 
 
+def test_promises_are_brisk_unless_in_full() -> None:
+    """The suites read it from their environment."""
+    assert "XENVCPU_BRISK=1" in Job.pytest((), 10).argv
+    assert "XENVCPU_BRISK=" in Job.pytest((), 10, is_full=True).argv
+
+
 def test_the_dom0_reads_its_job() -> None:
     """The description is JSON with kind, command line and limit."""
     files = Job("exec", ("xl", "list"), 5.0).files()

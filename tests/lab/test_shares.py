@@ -72,3 +72,4 @@ def test_only_what_is_asked_for() -> None:
     assert named.arguments == ("integration/test_lab.py",)
     made = plan(Order(("4.17",), has_smoke=True, is_full=True), FILES, 2)
     assert {share.release.name for share in made if share.arguments == SMOKE} == set(RELEASES) - {"4.17"}
+    assert {share.release.name for share in made if share.is_full} == {"4.17"}
