@@ -5,8 +5,9 @@
 """
 
 import os
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, List
+from typing import Any, Iterator, List
 
 import cffi
 
@@ -85,3 +86,12 @@ class Control:
     def unpause(self, domid: int) -> None:
         """Gives one pause back."""
         self._checked("xc_domain_unpause", domid)
+
+    @contextmanager
+    def paused(self, domid: int) -> Iterator[None]:
+        """Holds a pause, so that a load of what was read within it takes no vcpu back in time."""
+        self.pause(domid)
+        try:
+            yield
+        finally:
+            self.unpause(domid)

@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: MIT
 """The dom0 that the suites run in, and the guest images that it has."""
 
+import glob
 import os
 import shutil
 from pathlib import Path
+from typing import Optional
+
+from integration.evidence import xl
 
 #: Directory of the assembled tiny guest; assembled on the spot if not set.
 TINY_VARIABLE = "XENVCPU_TINY_GUEST"
@@ -26,6 +30,29 @@ def why_not_dom0() -> str:
     if shutil.which("xl") is None:
         return "a Xen dom0, but xl is not on the PATH"
     return ""
+
+
+def is_amd() -> bool:
+    """Says whether the processor virtualises as AMD's do."""
+    text = Path("/proc/cpuinfo").read_text()
+    return "AuthenticAMD" in text or "svm" in text
+
+
+def device_model() -> Optional[Path]:
+    """Returns the QEMU that xl gives to HVM guests, None if there is none."""
+    places = ("/usr/libexec/xen-qemu-system-i386", "/usr/lib/xen-4.*/bin/qemu-system-i386", "/usr/bin/qemu-system-i386")
+    return next((Path(path) for place in places for path in sorted(glob.glob(place))), None)
+
+
+def why_no_device_model() -> str:
+    """Returns why no HVM guest with firmware can be created, empty if one can."""
+    return "" if device_model() else "no device model in this dom0 (the lab's images of Xen 4.17 and 4.20 have QEMU)"
+
+
+def why_no_shadow_paging() -> str:
+    """Returns why no guest with shadow paging can be created, empty if one can."""
+    line = next((line for line in xl.run("info").splitlines() if line.startswith("virt_caps")), "virt_caps")
+    return "" if "shadow" in line.split() else f"this Xen is built without shadow paging (xl info: {line})"
 
 
 def why_no_linux_guest() -> str:

@@ -3,6 +3,7 @@
 
 import struct
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Dict, Iterable, Optional
 
@@ -14,8 +15,10 @@ KINDS: Dict[str, str] = {
     "real16": "stub16.bin",
     "flat32": "stub32.bin",
     "compat32": "stub32.bin",
-    "pae32": "quiet32.bin",  # the emulator mishandles exits under 32-bit PAE
+    "pae32": "quiet32.bin",  # under HAP the emulator mishandles exits of 32-bit PAE code
+    "pae32 in full": "stub32.bin",
     "long64": "stub64.bin",
+    "device": "device.bin",  # flat32 as well, but it tells of a device and never of itself
 }
 _WANTED = {
     "debug": layout.WANT_DEBUG,
@@ -27,6 +30,7 @@ _GPRS = "rax rcx rdx rbx rsp rbp rsi rdi r8 r9 r10 r11 r12 r13 r14 r15".split()
 _SYSTEM = "rflags cr0 cr2 cr3 cr4 efer fs_base gs_base kernel_gs_base".split()
 _SELECTORS = "cs ds es ss fs gs tr ldtr".split()
 _DRS = "dr0 dr1 dr2 dr3 dr6 dr7".split()
+_DEVICE = (layout.DV_ROUNDS, layout.DV_WRONG, layout.DV_TOLD, layout.DV_SAID, layout.DV_SLIPS)
 _VMCALL, _VMMCALL = b"\x0f\x01\xc1", b"\x0f\x01\xd9"
 
 
@@ -42,6 +46,25 @@ def _patch(code: bytes, sentinel: int, value: int, wide: bool) -> bytes:
     if wide:
         return code.replace(struct.pack("<II", sentinel, sentinel), struct.pack("<Q", value))
     return code.replace(struct.pack("<I", sentinel), struct.pack("<I", value & 0xFFFFFFFF))
+
+
+@dataclass(frozen=True)
+class Device:
+    """What a vcpu noticed that tells a device a number and asks for it again.
+
+    Attributes:
+        rounds: How often it did.
+        wrong: How often the device said another number.
+        told: The last number of these.
+        said: What the device said then.
+        slips: How often the vcpu found another number of rounds in its register than in memory.
+    """
+
+    rounds: int
+    wrong: int
+    told: int
+    said: int
+    slips: int
 
 
 class StubArea:
@@ -135,6 +158,16 @@ class StubArea:
         """Returns the stub's counter, which goes on after the marker."""
         return self._memory.read_word(self._dumps[vcpuid] + layout.ST_COUNTER)
 
+    def await_count(self, vcpuid: int, more: int = 2, timeout: float = 60.0) -> None:
+        """Waits until a stub that does not rest has counted on.
+
+        Raises:
+            StubError: It has not.
+        """
+        first = self.counter(vcpuid)
+        complaint = f"vcpu {vcpuid} of d{self._memory.domid} does not count on"
+        await_true(lambda: (self.counter(vcpuid) - first) & 0xFFFFFFFF >= more, complaint, timeout)
+
     def dump(self, vcpuid: int, timeout: float = 30.0) -> Dict[str, int]:
         """Waits for the marker and returns everything that the stub saw, by name.
 
@@ -147,6 +180,11 @@ class StubArea:
             timeout,
         )
         return decode(self._memory.read(self._dumps[vcpuid], layout.PAGE))
+
+    def device(self, vcpuid: int) -> Device:
+        """Returns what the ``device`` stub of a vcpu has met so far."""
+        page = self._memory.read(self._dumps[vcpuid], layout.PAGE)
+        return Device(*(struct.unpack_from("<I", page, offset)[0] for offset in _DEVICE))
 
     def fxsave(self, vcpuid: int) -> bytes:
         """Returns the FXSAVE image that a stub took when told ``fxsave``."""

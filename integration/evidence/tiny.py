@@ -5,7 +5,7 @@ import os
 import struct
 from dataclasses import dataclass
 from pathlib import Path
-from typing import List, Optional, Sequence, Tuple
+from typing import Dict, List, Optional, Sequence, Tuple
 
 from integration.evidence import host, xl
 from integration.evidence.domain import StubbedDomain
@@ -58,8 +58,7 @@ class TinyGuest(StubbedDomain, TinyMemory):
         self, image: Path, vcpus: int = 4, memory: int = 64, **options: xl.ConfigValue
     ) -> None:
         config = {
-            "type": "pvh",
-            "kernel": str(image / build.KERNEL),
+            **self._boots(image),
             "memory": memory,
             "vcpus": vcpus,
             "maxvcpus": vcpus,
@@ -79,6 +78,10 @@ class TinyGuest(StubbedDomain, TinyMemory):
         except BaseException:
             self.destroy()
             raise
+
+    def _boots(self, image: Path) -> Dict[str, xl.ConfigValue]:
+        """Returns the settings that say what kind of domain it is, and how it gets its kernel."""
+        return {"type": "pvh", "kernel": str(image / build.KERNEL)}
 
     def follow_reboot(self) -> None:
         """Waits until the domain is back under another domid, and beats."""

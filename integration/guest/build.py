@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Assembles the tiny guest and its stubs with ``as`` and ``ld``."""
 
+import struct
 import subprocess
 import tempfile
 from pathlib import Path
@@ -10,6 +11,8 @@ from integration.guest import layout
 
 SOURCES = Path(__file__).resolve().parent
 KERNEL = "tiny.elf"
+#: The same as a disk, for a machine with a BIOS.
+DISK = "tiny.img"
 _LIMIT = 60.0
 
 #: Stub files: source, word size of the object, further symbols.
@@ -18,7 +21,12 @@ STUBS: Dict[str, Tuple[str, int, Mapping[str, int]]] = {
     "stub32.bin": ("stub32.s", 32, {"WIDTH": 32, "QUIET": 0}),
     "quiet32.bin": ("stub32.s", 32, {"WIDTH": 32, "QUIET": 1}),
     "stub64.bin": ("stub64.s", 64, {}),
+    "device.bin": ("device.s", 32, {}),
 }
+
+_SECTOR = 512
+#: Offset of the entry's address in an ELF file of 32 bits.
+_ELF_ENTRY = 0x18
 
 
 class AssemblyError(Exception):
@@ -56,8 +64,25 @@ def assemble(directory: Path) -> None:
         argv = ["ld", "-m", "elf_i386", "-static", "--build-id=none", "--no-warn-rwx-segments"]
         argv += [f"--defsym=KERNEL={layout.KERNEL:#x}", "-T", str(SOURCES / "tiny.lds")]
         _run([*argv, "-o", str(directory / KERNEL), str(unit)])
+        _run([*argv, "--oformat=binary", "-o", str(directory / DISK), str(unit)])
         for target, (source, bits, more) in STUBS.items():
             _object(source, bits, more, unit)
-            emulation = "elf_i386" if bits == 32 else "elf_x86_64"
-            argv = ["ld", "-m", emulation, "--oformat=binary", "-Ttext=0", "-e", "0"]
-            _run([*argv, "-o", str(directory / target), str(unit)])
+            _flat(unit, bits, 0, directory / target)
+        _make_bootable(directory, unit)
+
+
+def _flat(unit: Path, bits: int, address: int, target: Path) -> None:
+    emulation = "elf_i386" if bits == 32 else "elf_x86_64"
+    argv = ["ld", "-m", emulation, "--oformat=binary", f"-Ttext={address:#x}", "-e", "0"]
+    _run([*argv, "-o", str(target), str(unit)])
+
+
+def _make_bootable(directory: Path, unit: Path) -> None:
+    """Puts a boot sector before the kernel's bytes, and fills the last sector."""
+    disk, sector = directory / DISK, directory / "boot.bin"
+    kernel = disk.read_bytes()
+    (entry,) = struct.unpack_from("<I", (directory / KERNEL).read_bytes(), _ELF_ENTRY)
+    sectors = -(-len(kernel) // _SECTOR)
+    _object("boot.s", 32, {"ENTRY": entry, "SECTORS": sectors}, unit)
+    _flat(unit, 32, layout.BOOT_SECTOR, sector)
+    disk.write_bytes(sector.read_bytes() + kernel.ljust(sectors * _SECTOR, b"\0"))

@@ -9,6 +9,9 @@ from typing import Dict
 
 PAGE = 0x1000
 
+#: A BIOS loads the first sector of a disk here, and that sector the others behind.
+BOOT_SECTOR = 0x7C00
+BOOT_BUFFER = 0x10000
 #: The kernel image is loaded here.
 KERNEL = 0x100000
 #: A vcpu started here with IF set sleeps for ever, online.
@@ -95,6 +98,13 @@ ST_MSRS = 0x150  # in the order of MSRS
 ST_NEVER = 0x190  # a clock that stands at zero: sleep for ever
 ST_FXSAVE = 0x200  # 512 bytes
 ST_STACK = 0xFF0
+
+# Fields of the page that device.s writes: 32 bits each.
+DV_ROUNDS = 0x00
+DV_WRONG = 0x04  # rounds in which the device said something else than it was told
+DV_TOLD = 0x08  # in the last of these
+DV_SAID = 0x0C
+DV_SLIPS = 0x10  # rounds in which a register of the vcpu itself had changed
 
 MARKER = 0x5AFE600D
 

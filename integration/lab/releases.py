@@ -47,6 +47,9 @@ _LIBVIRT: Tuple[str, ...] = (
     "python3-libvirt",
 )
 
+#: QEMU as the device model of HVM guests, and the BIOS that hvmloader puts into them.
+_DEVICE_MODEL: Tuple[str, ...] = ("qemu-system-xen", "seabios")
+
 #: What debian/control names, for the suite that installs the Debian packages.
 _DEPENDENCIES: Tuple[str, ...] = ("diffutils", "dpkg", "python3-cffi-backend", "python3-click", "python3-rich")
 
@@ -61,6 +64,7 @@ class Release:
         xen: The two-part version in package names and in the libxenctrl SONAME.
         python: Version of the suite's python3.
         has_libvirt: Whether libvirt and its driver for Xen are in the dom0 image.
+        has_device_model: Whether QEMU is, for HVM guests with firmware.
         is_pvh: Whether the dom0 is a PVH domain, not a PV one.
     """
 
@@ -69,6 +73,7 @@ class Release:
     xen: str
     python: str
     has_libvirt: bool = False
+    has_device_model: bool = False
     is_pvh: bool = False
 
     @property
@@ -79,7 +84,7 @@ class Release:
     @property
     def packages(self) -> Tuple[str, ...]:
         """Packages of the dom0 image; their dependencies come along."""
-        more = _LIBVIRT if self.has_libvirt else ()
+        more = (_LIBVIRT if self.has_libvirt else ()) + (_DEVICE_MODEL if self.has_device_model else ())
         return (*_USERLAND, *_DEPENDENCIES, *more, f"xen-utils-{self.xen}", self.hypervisor)
 
     @property
@@ -92,10 +97,10 @@ RELEASES: Dict[str, Release] = {
     release.name: release
     for release in (
         Release("4.14", "bullseye", "4.14", "3.9"),
-        Release("4.17", "bookworm", "4.17", "3.11", has_libvirt=True),
-        Release("4.20", "trixie", "4.20", "3.13"),
+        Release("4.17", "bookworm", "4.17", "3.11", has_libvirt=True, has_device_model=True),
+        Release("4.20", "trixie", "4.20", "3.13", has_device_model=True),
         Release("4.20.5", "sid", "4.20", "3.14"),
-        Release("4.17-pvh", "bookworm", "4.17", "3.11", has_libvirt=True, is_pvh=True),
+        Release("4.17-pvh", "bookworm", "4.17", "3.11", has_libvirt=True, has_device_model=True, is_pvh=True),
     )
 }
 

@@ -27,7 +27,8 @@ _DIRECTORIES = ("dev", "proc", "sys", "run", "tmp", "root", "var/log/libvirt", "
 
 _LIBRARIES = "usr/lib/x86_64-linux-gnu"
 
-#: Not in the dom0: the hypervisor, and of libvirt all but its driver for Xen.
+#: Not in the dom0: the hypervisor, of libvirt all but its driver for Xen, and what QEMU needs for
+#: screens, sound and machines that are none of Xen's.
 _NOT_IN_DOM0 = (
     "boot",
     f"{_LIBRARIES}/libvirt/connection-driver/libvirt_driver_[!l]*",
@@ -35,7 +36,13 @@ _NOT_IN_DOM0 = (
     "usr/lib/libvirt",
     "usr/lib/python3/dist-packages/libvirt*_lxc*",
     "usr/lib/python3/dist-packages/libvirt*_qemu*",
+    f"{_LIBRARIES}/gstreamer*",
+    f"{_LIBRARIES}/qemu",
+    "usr/lib/ipxe",
     "usr/share/augeas",
+    "usr/share/iso-codes",
+    "usr/share/qemu/[!k]*",
+    "usr/share/xml",
     "usr/share/libvirt/schemas",
     "usr/share/libvirt/*.png",
     "usr/share/libvirt/cpu_map/[ap]*",
@@ -67,6 +74,7 @@ _NOT_IN_GUEST = (
     "usr/lib/python3/dist-packages",
     "usr/lib/xen-*",
     "usr/lib/init",
+    "usr/libexec",
     "usr/lib/locale/C.*/LC_COLLATE",
     "usr/share",
     "usr/bin/dpkg*",

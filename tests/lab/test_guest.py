@@ -40,14 +40,24 @@ def test_kernel_is_a_pvh_image(image: Path) -> None:
     assert note in elf
 
 
+def test_the_disk_is_a_boot_sector_and_the_kernel_that_it_reads(image: Path) -> None:
+    """A BIOS takes the sector; the request in it is for all others, which begin with the kernel's first bytes."""
+    disk, elf = (image / build.DISK).read_bytes(), (image / build.KERNEL).read_bytes()
+    (program_headers,) = struct.unpack_from("<I", elf, 28)
+    _, offset, _, _, size, *_ = struct.unpack_from("<6I", elf, program_headers)
+    assert disk[510:512] == b"\x55\xaa"
+    assert len(disk) % 512 == 0 and disk[512 : 512 + size] == elf[offset : offset + size]
+    request = struct.pack("<HHHHQ", 16, len(disk) // 512 - 1, 0, layout.BOOT_BUFFER >> 4, 1)
+    assert disk[:510].count(request) == 1
+
+
 @pytest.mark.parametrize("name", sorted(build.STUBS))
 def test_stubs_carry_their_sentinels(image: Path, name: str) -> None:
-    """The dump's address stands where it is patched, whole; a quiet stub has no clock."""
+    """The dump's address stands where it is patched, whole; one that is quiet or talks to a device has no clock."""
     code = (image / name).read_bytes()
     wide = name == "stub64.bin"
     counts = [code.count(struct.pack("<I", word) * (2 if wide else 1)) for word in SENTINELS]
-    expected = [2, 1, 0, 0] if name == "quiet32.bin" else [2, 1, 1, 1]
-    assert counts == expected
+    assert counts == {"quiet32.bin": [2, 1, 0, 0], "device.bin": [1, 0, 0, 0]}.get(name, [2, 1, 1, 1])
     assert len(code) < layout.PAGE
 
 
