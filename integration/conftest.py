@@ -21,11 +21,13 @@ LinuxGuestFactory = Callable[..., LinuxGuest]
 def pytest_configure(config: pytest.Config) -> None:
     """Names the markers of the suites."""
     config.addinivalue_line("markers", "smoke: one of the few that run on every release, whatever else does")
+    config.addinivalue_line("markers", "last: what an emulated host may not be itself after; runs when all else has")
     config.addinivalue_line("markers", "lab_limit(seconds): what the lab lets this test take, if not its default")
 
 
 def pytest_collection_modifyitems(items: List[pytest.Item]) -> None:
-    """Skips everything below this directory where there is no Xen."""
+    """Skips everything below this directory where there is no Xen, and puts last what is marked so."""
+    items.sort(key=lambda item: item.get_closest_marker("last") is not None)
     reason = host.why_not_dom0()
     here = Path(__file__).resolve().parent
     for item in items:

@@ -8,6 +8,8 @@ from xenvcpu.api import PRESETS, VcpuContext
 
 GENERAL = ("rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi")
 MODES = ("flat32", "real16", "pae32", "compat32", "long64")
+FULL = {"pae32": "pae32 in full"}
+"""The stub of a mode that has a quiet one as well."""
 WIDTHS = {"flat32": 32, "real16": 16, "pae32": 32, "compat32": 32, "long64": 64}
 
 
@@ -18,7 +20,8 @@ def registers(vcpuid: int, bits: int) -> dict[str, int]:
 
 
 def context(
-    guest: StubbedDomain, mode: str, vcpuid: int, *, wanted: tuple[str, ...] = (), rests: bool = False
+    guest: StubbedDomain, mode: str, vcpuid: int, *, wanted: tuple[str, ...] = (), rests: bool = False,
+    in_full: bool = False,
 ) -> VcpuContext:
     """Places a stub for a vcpu and returns the context that starts it there.
 
@@ -28,8 +31,9 @@ def context(
         vcpuid: The vcpu.
         wanted: What the stub shall dump besides.
         rests: Whether it sleeps for ever then, instead of counting on.
+        in_full: Whether a stub of 32-bit PAE code leaves the guest like the others: not under HAP in an emulator.
     """
-    entry = guest.place_stub(mode, vcpuid, wanted=wanted, rests=rests)
+    entry = guest.place_stub(FULL.get(mode, mode) if in_full else mode, vcpuid, wanted=wanted, rests=rests)
     made = PRESETS[mode]().replace(rip=entry, **registers(vcpuid, WIDTHS[mode]))
     if mode == "real16":
         assert made.cs is not None
