@@ -8,7 +8,6 @@ from typing import Callable, Dict, Iterator
 
 import pytest
 
-from integration import starts
 from integration.evidence.tiny import TinyGuest
 from xenvcpu import encoding
 from xenvcpu.api import Features, Host, Release, check_context, flat32, long64, open_host
@@ -68,19 +67,4 @@ def test_xen_answers_every_case_as_the_rules_do(host: Host, tiny_guest: Factory)
                 domain.stop([1])
     assert answers == expected
     assert len(answers) > 40 and 0 < sum(1 for answer in answers.values() if answer) < len(answers)
-    guest.await_beats()
-
-
-@pytest.mark.parametrize("mode", starts.MODES)
-def test_every_preset_runs_through_vcpuop(tiny_guest: Factory, mode: str) -> None:
-    """The encoded context starts the vcpu in its mode, and its stub sees the registers."""
-    guest = tiny_guest(vcpus=2)
-    context = starts.context(guest, mode, 1)
-    assert guest.vcpu_op(INITIALISE, 1, encoding.to_vcpu_hvm_context(context).pack()) == 0
-    assert guest.vcpu_op(IS_UP, 1) == 0
-    assert guest.vcpu_op(UP, 1) == 0
-    seen = guest.dump(1)
-    assert seen["width"] == starts.WIDTHS[mode]
-    assert seen["rdi"] == starts.registers(1, starts.WIDTHS[mode])["rdi"]
-    assert guest.vcpu_op(DOWN, 1) == 0
     guest.await_beats()

@@ -145,8 +145,22 @@ class StubArea:
         self._dumps[vcpuid] = dump
         return page
 
+    def place_program(self, name: str, vcpuid: int) -> int:
+        """Writes one of ``build.PROGRAMS`` where a vcpu's stub would stand, and zeroes into the page behind.
+
+        Returns:
+            The entry's guest-physical address.
+        """
+        page = self._page("real16" if name.endswith("16.bin") else "", vcpuid)
+        code = (self._blobs / name).read_bytes()
+        if _intel():
+            code = code.replace(_VMMCALL, _VMCALL)
+        self._memory.write(page, code.ljust(2 * layout.PAGE, b"\0"))
+        self._dumps[vcpuid] = page + layout.PAGE
+        return page
+
     def address(self, vcpuid: int) -> int:
-        """Returns where the dump of a vcpu's stub stands."""
+        """Returns where the dump of a vcpu's stub stands, or the page behind its program."""
         return self._dumps[vcpuid]
 
     def reached(self, vcpuid: int) -> bool:

@@ -68,6 +68,15 @@ class TinyMemory:
         seen = self._field(layout.MB_UP_FIRST)
         return [vcpuid for vcpuid in range(1, layout.UP_FIRST_LAST + 1) if seen >> vcpuid & 1]
 
+    def tsc(self) -> int:
+        """Returns the boot vcpu's TSC at its last beat."""
+        first = self.memory.read_word(layout.MAILBOX + layout.MB_TSC, 8)
+        while True:  # written in two halves
+            again = self.memory.read_word(layout.MAILBOX + layout.MB_TSC, 8)
+            if again >> 32 == first >> 32:
+                return first
+            first = again
+
     def announced(self, vcpuids: int) -> List[int]:
         """Returns what so many vcpus have stored where ``announcing`` lets them."""
         return list(struct.unpack(f"<{vcpuids}I", self.memory.read(layout.ANNOUNCED, 4 * vcpuids)))

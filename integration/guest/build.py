@@ -24,6 +24,16 @@ STUBS: Dict[str, Tuple[str, int, Mapping[str, int]]] = {
     "device.bin": ("device.s", 32, {}),
 }
 
+#: The same of programs that need nothing patched in; each page they need beside their own is named in ``layout``.
+PROGRAMS: Dict[str, Tuple[str, int, Mapping[str, int]]] = {
+    "segments16.bin": ("segments.s", 32, {"WIDTH": 16}),
+    "segments32.bin": ("segments.s", 32, {"WIDTH": 32}),
+    "segments64.bin": ("segments.s", 64, {"WIDTH": 64}),
+    "extended64.bin": ("extended64.s", 64, {}),
+    "traps.bin": ("traps.s", 64, {}),
+    "watch64.bin": ("watch64.s", 64, {}),
+}
+
 _SECTOR = 512
 #: Offset of the entry's address in an ELF file of 32 bits.
 _ELF_ENTRY = 0x18
@@ -65,7 +75,7 @@ def assemble(directory: Path) -> None:
         argv += [f"--defsym=KERNEL={layout.KERNEL:#x}", "-T", str(SOURCES / "tiny.lds")]
         _run([*argv, "-o", str(directory / KERNEL), str(unit)])
         _run([*argv, "--oformat=binary", "-o", str(directory / DISK), str(unit)])
-        for target, (source, bits, more) in STUBS.items():
+        for target, (source, bits, more) in {**STUBS, **PROGRAMS}.items():
             _object(source, bits, more, unit)
             _flat(unit, bits, 0, directory / target)
         _make_bootable(directory, unit)

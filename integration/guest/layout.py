@@ -31,6 +31,15 @@ HYPERCALL_PAGE = 0x205000
 ANNOUNCED = 0x206000
 #: Page tables that dom0 writes for the stubs.
 TABLES = 0x210000
+#: For stubs that take traps: descriptor tables and handlers that dom0 writes, and what a handler notes.
+TRAP_IDT = 0x220000
+TRAP_GDT = 0x221000
+TRAP_HANDLERS = 0x222000
+TRAP_STATE = 0x223000  # the two words on top of the stack, vector, marker
+#: What extended64.s notes: RCX, R11, CS, SS, RFLAGS, marker.
+EXT_STATE = 0x224000
+#: A page for the base of each segment.
+SEGMENTS = 0x230000
 #: A list of VCPUOPs for one request, each with its pointer's data behind it.
 BATCH = 0x300000
 BATCH_STRIDE = 0x90
@@ -108,6 +117,40 @@ DV_SLIPS = 0x10  # rounds in which a register of the vcpu itself had changed
 
 MARKER = 0x5AFE600D
 
+# What segments.s stores, where, and what its ECX asks for.
+SEG_WORD = 0x0C5C0DE0
+SEG_SPOT = 0x40
+SEG_FS_GS = 1
+SEG_LIMIT = 2
+SEG_SPINS = 4  # it ends in a loop that does not leave the guest
+SEG_APIC_ID = 0x20  # in the page of the local APIC
+SEG_BEYOND = 0x100  # the access beyond the limit
+
+# Offsets in extended64.s, and what it stores.
+EXT_WORD = 0x0E8700D0
+EXT_SYSCALL = 0x80
+EXT_ENTRY = 0x100
+EXT_FAULT = 0x180
+
+# Selectors and sizes of the trap tables.
+TRAP_CODE = 0x08
+TRAP_DATA = 0x10
+TRAP_GDT_LIMIT = 0x17
+TRAP_STRIDE = 0x40
+
+# Fields of the page behind watch64.s: 32 bits each unless said otherwise.
+WT_ROUNDS = 0x00
+WT_ERRORS = 0x04
+WT_LAST = 0x08  # the register that had changed, see WATCH_NAMES
+WT_TSC_BACK = 0x0C
+WT_TSC = 0x10  # 64 bits
+WT_AVX = 0x18  # dom0 writes 1: YMM registers too
+WT_LOOKS_AT = 0x1C
+WT_SPINS = 0x20
+WT_POLL = 0x28  # struct sched_poll
+#: Its sleep between two rounds.
+WATCH_NS = 20000000
+
 WANT_DEBUG = 1
 WANT_MSRS = 2
 WANT_FXSAVE = 4
@@ -142,6 +185,13 @@ ERROR_NAMES: Dict[int, str] = {
     6: "ebp",
     7: "esp",
     **{16 + number: f"xmm{number}" for number in range(8)},
+}
+
+#: What WT_LAST means.
+WATCH_NAMES: Dict[int, str] = {
+    **dict(enumerate("rax rbx rcx rdx rbp rsp rsi rdi r8 r9 r10 r11 r12 r13 r14 r15".split())),
+    **{16 + number: f"xmm{number}" for number in range(16)},
+    **{32 + number: f"ymm{number}" for number in range(16)},
 }
 
 

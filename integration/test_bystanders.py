@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: MIT
+"""What a start does to the other vcpus of a domain: nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Callable, Iterator
+
+import pytest
+
+from integration import starts
+from integration.evidence.tiny import TinyGuest, Watch
+from integration.evidence.watcher import Watcher
+from xenvcpu.abi.save_stream import END, HEADER_LAYOUT, Record, Typecode, join
+from xenvcpu.api import Dom0Domain, Host, open_host
+
+Factory = Callable[..., TinyGuest]
+Property = Callable[[str, object], None]
+OSFXSR, OSXSAVE = 1 << 9, 1 << 18
+WATCHERS = {"dom0": 1, "vcpuop": 2}
+RESTARTED = 3
+SCHEDOP_POLL = 3
+STARTS = 100
+
+
+@pytest.fixture(scope="module")
+def host() -> Iterator[Host]:
+    with open_host("dom0") as opened:
+        yield opened
+
+
+def watchers(guest: TinyGuest, domain: Dom0Domain, avx: bool) -> list[Watcher]:
+    """Vcpus that watch themselves, one started through each interface."""
+    started = []
+    for interface, vcpuid in WATCHERS.items():
+        watcher = Watcher(guest, vcpuid, avx)
+        made = starts.bare(guest, "long64")
+        context = made.replace(rip=watcher.entry, cr4=made.cr4 | OSFXSR | (OSXSAVE if avx else 0))
+        starts.INTERFACES[interface](guest, domain, vcpuid, context)
+        started.append(watcher)
+    for watcher in started:
+        watcher.await_rounds(2)
+    return started
+
+
+@pytest.mark.parametrize("registers", ["xmm", "ymm"])
+def test_a_hundred_starts_leave_every_other_vcpu_as_it_is(
+    host: Host, tiny_guest: Factory, record_property: Property, registers: str
+) -> None:
+    """The boot vcpu and two that were started check each register all the time: none changes, no TSC goes back."""
+    if registers == "ymm" and "avx" not in Path("/proc/cpuinfo").read_text().split():
+        pytest.skip("this processor gives no domain AVX: of QEMU's, those with XSAVE (QEMU 7.2 and later)")
+    guest = tiny_guest(vcpus=4)
+    guest.watch_registers()
+    domain = starts.drive(host, guest)
+    watching = watchers(guest, domain, avx=registers == "ymm")
+    context = starts.context(guest, "flat32", RESTARTED)
+    first = [watcher.watch().rounds for watcher in watching]
+    pauses = []
+    for _ in range(STARTS):
+        pauses.append(domain.start([RESTARTED], lambda vcpuid: context).pause_seconds or 0.0)
+        domain.stop([RESTARTED])
+    during = [watcher.watch().rounds - before for watcher, before in zip(watching, first)]
+    assert min(during) > 0
+    guest.await_beats(5)
+    for seen in (guest.watch(), *(watcher.await_rounds(2) for watcher in watching)):
+        assert seen.rounds > 0
+        assert seen == Watch(seen.rounds, 0, "none", 0)
+    record_property("rounds_meanwhile", min(during))
+    record_property("pause_ms_median", round(1000 * sorted(pauses)[STARTS // 2], 1))
+    record_property("pause_ms_longest", round(1000 * max(pauses), 1))
+
+
+def test_a_watcher_notices_what_does_change(host: Host, tiny_guest: Factory) -> None:
+    """One that is loaded asleep with another R12 and a TSC of a second before reports both."""
+    guest = tiny_guest(vcpus=4)
+    domain = starts.drive(host, guest)
+    vcpuid = WATCHERS["dom0"]
+    watcher = watchers(guest, domain, avx=False)[0]
+    state = domain.state()
+    while state.record(vcpuid)["rdi"] != SCHEDOP_POLL:  # it sets this register only for its sleep
+        state = domain.state()
+    asleep = state.record(vcpuid)
+    khz = HEADER_LAYOUT.unpack(state.header.payload)["gtsc_khz"]
+    changed = asleep.with_values(r12=asleep["r12"] ^ 1, tsc=asleep["tsc"] - 1000 * khz)
+    records = {**state.cpu, vcpuid: Record(Typecode.CPU, vcpuid, changed.pack())}
+    host.dom0.load_context(guest.domid, join((state.header, *records.values(), END)))
+    seen = watcher.await_rounds(3)
+    assert (seen.errors, seen.last, seen.tsc_back) == (1, "r12", 1)
+
+
+@pytest.mark.parametrize("secondary", [3, 31, 127])
+def test_all_secondary_vcpus_start_in_one_load(
+    host: Host, tiny_guest: Factory, record_property: Property, secondary: int
+) -> None:
+    """Up to the most that Xen allows: each of them runs its stub, and xl sees it up."""
+    guest = tiny_guest(vcpus=secondary + 1)
+    domain = starts.drive(host, guest)
+    contexts = {
+        vcpuid: starts.context(guest, "flat32", vcpuid, rests=True) for vcpuid in range(1, secondary + 1)
+    }
+    report = domain.start(domain.down_vcpus(), contexts.__getitem__)
+    assert report.vcpuids == tuple(contexts) and report.kept == (0,)
+    assert all(guest.dump(vcpuid, timeout=60)["rdi"] == context.rdi for vcpuid, context in contexts.items())
+    assert guest.online() == list(range(secondary + 1))
+    guest.await_beats()
+    record_property("pause_ms", round(1000 * (report.pause_seconds or 0), 1))
