@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip("cffi")
 
-from integration.evidence import host, paging, stubs, xl
+from integration.evidence import host, hvmctx, paging, stubs, traps, xl
 from integration.evidence.guestconsole import ConsoleError, GuestConsole
 from integration.guest import layout
 
@@ -113,6 +113,48 @@ def test_a_dump_is_read_by_name(tmp_path: Path) -> None:
     seen = where.dump(1)
     assert (seen["rax"], seen["r15"], seen["efer"], seen["counter"]) == (100, 115, 0xD01, 9)
     assert (seen["gdtr_limit"], seen["gdtr_base"], seen["tsc_aux"]) == (0x27, 0xABC, 5)
+
+
+@pytest.mark.parametrize(
+    "wide, state, expected",
+    [(True, (0x402180, 0, 6), traps.Trap(6, 0x402180)), (False, (0x10, 0x100, 13), traps.Trap(13, 0x100, 0x10))],
+)
+def test_a_trap_is_read_with_its_error_code(
+    tmp_path: Path, wide: bool, state: Tuple[int, int, int], expected: traps.Trap
+) -> None:
+    """Gates lead to the handlers; what a handler noted comes back, and nothing before it did."""
+    memory = FakeMemory()
+    (tmp_path / "traps.bin").write_bytes(b"handlers")
+    tables = traps.Traps(memory, tmp_path, wide)  # type: ignore[arg-type]
+    low, selector, kind, high = struct.unpack("<HHxBH", memory.read(layout.TRAP_IDT + 13 * (16 if wide else 8), 8))
+    handler = layout.TRAP_HANDLERS + 13 * layout.TRAP_STRIDE
+    assert (low | high << 16, selector, kind) == (handler, layout.TRAP_CODE, 0x8E)
+    assert memory.read(layout.TRAP_HANDLERS, 8) == b"handlers"
+    assert tables.taken() is None
+    memory.write(layout.TRAP_STATE, struct.pack("<QQII", *state, layout.MARKER))
+    assert tables.taken() == expected
+
+
+HVMCTX = """\
+HVM save record for d3
+ Entry 0: type 1 instance 0, length 24
+    Header: magic 0x54381286, version 2
+ Entry 1: type 2 instance 1, length 1032
+    CPU:    rax 0x0000000000000001     rbx 0x0000000000000002
+            cr0 0x0000000080000011     cr2 0x0000000000000000
+      shadow gs 0x0000000000000000   efer           00000000
+ Entry 2: type 4 instance 0, length 8
+    IOAPIC: cr0 0x5
+"""
+
+
+def test_xen_hvmctx_is_understood(program: Program) -> None:
+    """Registers come out of the record of their vcpu; a vcpu that is not shown is an error."""
+    program("xen-hvmctx", f"print({HVMCTX!r}, end='')")
+    seen = hvmctx.registers(3, 1)
+    assert (seen["rax"], seen["rbx"], seen["cr0"], seen["efer"]) == (1, 2, 0x80000011, 0)
+    with pytest.raises(hvmctx.HvmctxError, match="no vcpu 0"):
+        hvmctx.registers(3, 0)
 
 
 VCPU_LIST = """\

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+pytest.importorskip("cffi")
+
+from integration.evidence import traps
 from integration.guest import build, layout
 
 SENTINELS = (
@@ -61,6 +64,20 @@ def test_stubs_carry_their_sentinels(image: Path, name: str) -> None:
     assert len(code) < layout.PAGE
 
 
+def test_programs_have_their_landmarks_where_the_layout_says(image: Path) -> None:
+    """Instructions that a test knows by address stand there; each program fits its page, each handler its place."""
+    assert all((image / name).stat().st_size <= layout.PAGE for name in build.PROGRAMS)
+    extended = (image / "extended64.bin").read_bytes()
+    assert extended[layout.EXT_SYSCALL - 2 : layout.EXT_SYSCALL] == b"\x0f\x05"
+    assert extended[layout.EXT_FAULT :] == b"\x0f\x0b"
+    last_inside = struct.pack("<I", layout.SEG_APIC_ID + 4)
+    assert last_inside in (image / "segments32.bin").read_bytes()[layout.SEG_BEYOND :][:8]
+    handlers = (image / "traps.bin").read_bytes()
+    for vector in range(traps.VECTORS):
+        noted = struct.pack("<BBBII", 0xC7, 4, 0x25, layout.TRAP_STATE + 16, vector)
+        assert noted in handlers[vector * layout.TRAP_STRIDE :][: layout.TRAP_STRIDE]
+
+
 def test_layout_has_no_overlaps() -> None:
     """Pages that the guest or dom0 fills do not share an address."""
     pages = [
@@ -70,6 +87,13 @@ def test_layout_has_no_overlaps() -> None:
         layout.ARGUMENT,
         layout.STACK_TOP - layout.PAGE,
         layout.HYPERCALL_PAGE,
+        layout.TRAP_IDT,
+        layout.TRAP_GDT,
+        layout.TRAP_HANDLERS,
+        layout.TRAP_STATE,
+        layout.EXT_STATE,
+        *(layout.SEGMENTS + number * layout.PAGE for number in range(8)),
+        layout.BATCH,
         *(layout.TABLES + number * layout.PAGE for number in range(9)),
         *(layout.STUBS + number * layout.PAGE for number in range(256)),
         *(layout.LOW_STUBS + number * layout.PAGE for number in range(2, 16)),
