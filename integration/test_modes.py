@@ -24,6 +24,7 @@ DUMPS = {"vcpuop": 1, "dom0": 2}
 SEGMENTS = {"vcpuop": 3, "dom0": 4}
 COMPARED = 5
 JUMP_TO_SELF = b"\xeb\xfe"
+PAGED = ("pae32", "compat32", "long64")
 FLAGS = 0x207CD7
 """All that user code could set in RFLAGS but TF and IF: the stub would take traps, or interrupts."""
 CR4 = 0x680
@@ -63,12 +64,14 @@ def scene(request: pytest.FixtureRequest, tiny_image: Path) -> Iterator[Scene]:
 @pytest.mark.smoke
 @pytest.mark.parametrize("interface", starts.INTERFACES)
 def test_a_vcpu_finds_each_register_that_its_context_named(scene: Scene, interface: str) -> None:
-    """The stub dumps the registers asked for, in code of the width asked for."""
+    """The stub dumps the registers asked for, in code of the width asked for, through the page tables asked for."""
     vcpuid, width = DUMPS[interface], starts.WIDTHS[scene.mode]
     context = starts.context(scene.guest, scene.mode, vcpuid)
     context = context.replace(rflags=FLAGS, cr4=context.cr4 | CR4, efer=context.efer | EFER)
+    scene.guest.forget_use(scene.guest.stubs.address(vcpuid))
     starts.INTERFACES[interface](scene.guest, scene.domain, vcpuid, context)
     seen = scene.guest.dump(vcpuid)
+    assert scene.guest.was_used(scene.guest.stubs.address(vcpuid)) == (scene.mode in PAGED)
     assert {name: seen[name] for name in starts.GENERAL} == starts.registers(vcpuid, width)
     assert (seen["width"], seen["rflags"]) == (width, FLAGS)
     if scene.mode == "pae32":  # there the stub leaves the guest for nothing

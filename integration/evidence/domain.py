@@ -92,6 +92,16 @@ class StubbedDomain(GuestDomain):
             self._tables = paging.roots(self._tables_base)
         return self._tables
 
+    def forget_use(self, address: int) -> None:
+        """Lets the page tables say that nobody has read or written the 2 MiB around an address."""
+        self.page_tables()
+        entry = paging.entry_of(self._tables_base, address)
+        self.memory.write_word(entry, self.memory.read_word(entry, 8) & ~paging.USED, 8)
+
+    def was_used(self, address: int) -> bool:
+        """Says whether a processor has read and written there through the page tables since."""
+        return self.memory.read_word(paging.entry_of(self._tables_base, address), 8) & paging.USED == paging.USED
+
     def place_stub(
         self,
         kind: str,

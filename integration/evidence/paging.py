@@ -13,6 +13,9 @@ _TABLE = 0x27  # present, writable, user, accessed
 _LARGE = 0xE7  # the same, dirty, large page
 _GIBS = 4
 
+#: What the processor sets in an entry when it reads and writes through it.
+USED = 0x60
+
 #: Pages that build() fills.
 PAGES = 9
 
@@ -38,6 +41,11 @@ class Roots:
 def roots(base: int) -> Roots:
     """Returns the roots of tables that stand at ``base``."""
     return Roots(long=base, pae=base + 7 * _PAGE, pse=base + 8 * _PAGE)
+
+
+def entry_of(base: int, address: int) -> int:
+    """Returns where the entry stands that maps an address below 4 GiB, in long mode and under PAE."""
+    return base + (2 + (address >> 30)) * _PAGE + (address >> 21 & 511) * 8
 
 
 def build(base: int) -> bytes:

@@ -42,6 +42,8 @@ def test_low_memory_is_mapped_to_itself(address: int) -> None:
     assert walk(tables, base, roots.long, address, (39, 30, 21), 8) == address
     assert walk(tables, base, roots.pae, address, (30, 21), 8) == address
     assert walk(tables, base, roots.pse, address, (22, 22), 4) == address
+    entry = int.from_bytes(tables[paging.entry_of(0, address) :][:8], "little")
+    assert entry & ~0xFFF == address & ~0x1FFFFF and entry & paging.USED == paging.USED
     if address < 1 << 30:
         high = paging.HIGH_BASE + address
         assert walk(tables, base, roots.long, high, (39, 30, 21), 8) == address
