@@ -10,7 +10,7 @@ from integration.lab.releases import Release
 #: Seconds that suites take where they take long, each with brisk and with full counts. No verdict depends on them,
 #: only how evenly hosts are busy.
 SECONDS: Dict[str, Tuple[float, float]] = {
-    "integration/test_dom0_start.py": (55, 55),
+    "integration/test_bystanders.py": (45, 45),
     "integration/test_kills.py": (90, 330),
     "integration/test_linux_guest.py": (110, 110),
     "integration/test_races.py": (80, 135),
