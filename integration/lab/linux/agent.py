@@ -83,7 +83,7 @@ def serve(console: Console) -> None:
 def main() -> None:
     """Silences the kernel and serves."""
     with open("/proc/sysrq-trigger", "w") as trigger:
-        trigger.write("0")  # from here on only emergencies may speak between our lines
+        trigger.write("1")  # from here on only emergencies may speak between our lines; with 0 not even a panic does
     serve(Console())
 
 
