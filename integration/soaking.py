@@ -21,8 +21,9 @@ from integration.promises import IS_BRISK
 from xenvcpu.api import Dom0Domain, VcpuContext, open_host
 from xenvcpu.errors import HypercallError
 
-CYCLES = 300 if IS_BRISK else 2000
-WARM_UP = STEP = CYCLES // 10
+CYCLES = 1000 if IS_BRISK else 2000
+#: A process that is younger still grows.
+WARM_UP, STEP = 200, 200
 #: One cycle after the other, round and round: the vcpus, and whether Xen refuses the last of them.
 KINDS: Tuple[Tuple[Tuple[int, ...], bool], ...] = (
     ((1,), False), ((1, 2, 3), False), ((2,), False), ((1, 2, 3), True),

@@ -22,7 +22,7 @@ Factory = Callable[..., TinyGuest]
 Promise = Callable[[str, Mapping[str, int]], None]
 
 LIMIT = 900
-#: What leaks grows in every step, a tenth of the cycles: in most there must be next to nothing, in KiB and in blocks
+#: What leaks grows in every step of 200 cycles: in most there must be next to nothing, in KiB and in blocks
 #: that Python holds (a few of these are what the measurement itself keeps).
 KIB_EACH_STEP, BLOCKS_EACH_STEP = 4, 40
 #: What may come on top over all steps, where a heap asks the kernel for more: Python asks for 1 MiB at a time.

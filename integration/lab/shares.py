@@ -14,7 +14,7 @@ SECONDS: Dict[str, Tuple[float, float]] = {
     "integration/test_kills.py": (90, 330),
     "integration/test_linux_guest.py": (110, 110),
     "integration/test_races.py": (80, 135),
-    "integration/test_soak.py": (40, 165),
+    "integration/test_soak.py": (85, 165),
     "integration/toolstacks/test_ansible.py": (200, 200),
     "integration/toolstacks/test_deb.py": (80, 80),
     "integration/toolstacks/test_libvirt.py": (140, 140),
