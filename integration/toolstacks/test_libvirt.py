@@ -28,8 +28,8 @@ NAMESPACE = "urn:xenvcpu:declaration:1"
 BROKEN = '<declaration vcpus="1-3"><context>preset = "flat32"\nepi = 1</context></declaration>'
 
 
-def declare(guest: VirtGuest, file: Path) -> None:
-    done = xenvcpu("libvirt", "set", guest.name, file, "--connect", URI)
+def declare(guest: VirtGuest, file: Path, *options: str) -> None:
+    done = xenvcpu("libvirt", "set", guest.name, file, "--connect", URI, *options)
     assert done.returncode == 0, done.stderr
 
 
@@ -243,7 +243,9 @@ def test_a_domain_whose_vcpus_are_refused_does_not_run(
     """`xenvcpu libvirt start` with a context that no Xen takes: exit code 3, and the domain is shut off."""
     guest = virt_guest()
     context.write_text(context.read_text() + "cr4 = 0x8000\n")
-    declare(guest, context)
+    told = xenvcpu("libvirt", "set", guest.name, context, "--connect", URI)
+    assert told.returncode == 3 and "cr4" in told.stderr and "xenvcpu" not in guest.raw.XMLDesc(), told
+    declare(guest, context, "--force")
     done = xenvcpu("libvirt", "start", guest.name, "--connect", URI)
     assert done.returncode == 3 and "cr4" in done.stderr, done
     assert not guest.is_active() and guest.name not in xl.run("list")
