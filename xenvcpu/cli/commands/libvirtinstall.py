@@ -9,8 +9,9 @@ import click
 
 from xenvcpu.cli.examples import examples
 from xenvcpu.cli.main import PROGRAM
-from xenvcpu.cli.options import ANYWHERE, Session, global_options, pass_session
+from xenvcpu.cli.options import Session, global_options, pass_session
 from xenvcpu.cli.output import print_json, say
+from xenvcpu.cli.removing import remove
 from xenvcpu.errors import HostError, LibraryMissingError
 from xenvcpu.toolstacks import ownfile
 from xenvcpu.toolstacks.libvirt import install
@@ -25,14 +26,6 @@ def _installed(session: Session, path: Path, text: str, mode: int, then: str) ->
         print_json({"file": str(path), "changed": changed})
     elif not session.quiet:
         say(f"{path}: written; {then}" if changed else f"{path}: as it was")
-
-
-def _removed(session: Session, path: Path, then: str) -> None:
-    changed = ownfile.remove(path)
-    if session.json:
-        print_json({"file": str(path), "changed": changed})
-    elif not session.quiet:
-        say(f"{path}: removed; {then}" if changed else f"{path}: was not there")
 
 
 def _folder(folder: str, whose: str) -> Path:
@@ -61,8 +54,7 @@ def install_hook(session: Session, folder: str, strict: bool) -> None:
     log says why; with --strict libvirt ends it (seen with libvirt 9.0; older ones, up to
     about 7, may let it run on).
     """
-    host = "dom0" if session.host == ANYWHERE else session.host
-    text = install.hook(host, strict=strict)
+    text = install.hook(session.served_host, strict=strict)
     path = _folder(folder, "libvirt's daemon has its hooks there: is it installed?") / install.HOOK
     _installed(session, path, text, 0o755, "libvirt finds it when its daemon is restarted")
 
@@ -73,7 +65,7 @@ def install_hook(session: Session, folder: str, strict: bool) -> None:
 @pass_session
 def remove_hook(session: Session, folder: str) -> None:
     """Take away the hook that install-hook has made. Declarations stay."""
-    _removed(session, Path(folder) / install.HOOK, "libvirt forgets it when its daemon is restarted")
+    remove(session, Path(folder) / install.HOOK, "libvirt forgets it when its daemon is restarted")
 
 
 @click.command(
@@ -104,4 +96,4 @@ def install_service(session: Session, folder: str) -> None:
 @pass_session
 def remove_service(session: Session, folder: str) -> None:
     """Take away the unit that install-service has made. Stop and disable it first."""
-    _removed(session, Path(folder) / install.UNIT, f"systemctl disable --now {install.UNIT}, if it still runs")
+    remove(session, Path(folder) / install.UNIT, f"systemctl disable --now {install.UNIT}, if it still runs")

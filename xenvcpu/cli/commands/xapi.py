@@ -7,10 +7,10 @@ from pathlib import Path
 
 import click
 
+from xenvcpu.cli import removing
 from xenvcpu.cli.examples import examples
-from xenvcpu.cli.options import ANYWHERE, Session, complete_file, global_options, pass_session
+from xenvcpu.cli.options import Session, complete_file, global_options, pass_session
 from xenvcpu.cli.output import print_json, say
-from xenvcpu.toolstacks import ownfile
 from xenvcpu.toolstacks.xapi import install as installing
 from xenvcpu.toolstacks.xapi.plugin import FUNCTIONS
 
@@ -40,8 +40,7 @@ def install(session: Session, folder: str) -> None:
     its UUID, and a context file by what it holds. What comes back is JSON, as the command
     of that name prints it; of a failure the last parameter is.
     """
-    host = "dom0" if session.host == ANYWHERE else session.host
-    path, changed = installing.install(folder, host)
+    path, changed = installing.install(folder, session.served_host)
     if session.json:
         print_json({"file": str(path), "changed": changed, "functions": list(FUNCTIONS)})
     elif not session.quiet:
@@ -54,9 +53,4 @@ def install(session: Session, folder: str) -> None:
 @pass_session
 def remove(session: Session, folder: str) -> None:
     """Take away the plugin that `xenvcpu xapi install` has made."""
-    path = Path(folder) / installing.NAME
-    changed = ownfile.remove(path)
-    if session.json:
-        print_json({"file": str(path), "changed": changed})
-    elif not session.quiet:
-        say(f"{path}: {'removed' if changed else 'was not there'}")
+    removing.remove(session, Path(folder) / installing.NAME)
