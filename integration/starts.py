@@ -78,3 +78,12 @@ INTERFACES: Mapping[str, Callable[[TinyGuest, Dom0Domain, int, VcpuContext], Non
     "vcpuop": through_vcpuop, "dom0": from_dom0,
 }
 """The two interfaces, each as a function that starts a vcpu."""
+
+
+def assert_unharmed(guest: TinyGuest) -> None:
+    """The boot vcpu runs on, and has seen none of its registers change nor its TSC go back."""
+    rounds = guest.watch().rounds
+    guest.await_beats(5)
+    watch = guest.watch()
+    assert watch.rounds > rounds
+    assert (watch.errors, watch.last, watch.tsc_back) == (0, "none", 0)

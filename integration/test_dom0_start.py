@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 import errno
-from pathlib import Path
 from typing import Callable, Iterator
 
 import pytest
 
 from integration import starts
+from integration.evidence import host as machine
 from integration.evidence import xl
 from integration.evidence.tiny import TinyGuest
 from xenvcpu.abi import mtrr
@@ -119,7 +119,7 @@ def test_the_pat_of_the_boot_vcpu_survives(host: Host, tiny_guest: Factory) -> N
     guest.dump(1)
     assert domain.state().own_pats == {0: LINUX_PAT}
 
-    if "svm" in Path("/proc/cpuinfo").read_text() or "AuthenticAMD" in Path("/proc/cpuinfo").read_text():
+    if machine.is_amd():
         state = domain.state()
         host.dom0.load_context(guest.domid, join((state.header, *state.cpu.values(), END)))
         assert domain.state().own_pats == {}

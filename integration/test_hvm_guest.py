@@ -71,11 +71,7 @@ Driven = Tuple[HvmGuest, Dom0Domain]
 def assert_unharmed(guest: HvmGuest) -> None:
     """QEMU and the boot vcpu run on, and that has seen none of its registers change nor its TSC go back."""
     assert guest.ask_device_model("query-status")["status"] == "running"
-    rounds = guest.watch().rounds
-    guest.await_beats(5)
-    watch = guest.watch()
-    assert watch.rounds > rounds
-    assert (watch.errors, watch.last, watch.tsc_back) == (0, "none", 0)
+    starts.assert_unharmed(guest)
 
 
 def await_rounds(guest: HvmGuest, vcpuid: int, more: int = 20) -> None:

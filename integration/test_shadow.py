@@ -74,15 +74,6 @@ def driven(host: Host, booted: TinyGuest) -> Iterator[Tuple[TinyGuest, Dom0Domai
 Driven = Tuple[TinyGuest, Dom0Domain]
 
 
-def assert_unharmed(guest: TinyGuest) -> None:
-    """The boot vcpu runs on, and has seen none of its registers change nor its TSC go back."""
-    rounds = guest.watch().rounds
-    guest.await_beats(5)
-    watch = guest.watch()
-    assert watch.rounds > rounds
-    assert (watch.errors, watch.last, watch.tsc_back) == (0, "none", 0)
-
-
 def assert_ran(guest: TinyGuest, mode: str, vcpuid: int, context: VcpuContext) -> None:
     """The stub has dumped what the context said, and goes on with hypercalls."""
     seen, bits = guest.dump(vcpuid), starts.WIDTHS[mode]
@@ -109,18 +100,17 @@ def test_all_five_modes_start_in_one_load_in_full(driven: Driven) -> None:
     for vcpuid, mode in modes.items():
         assert_ran(guest, mode, vcpuid, contexts[vcpuid])
     assert guest.online() == [0, *OTHERS]
-    assert_unharmed(guest)
+    starts.assert_unharmed(guest)
 
 
 def test_all_five_modes_start_through_vcpuop_in_full(driven: Driven) -> None:
     """The same from inside."""
-    guest, _ = driven
+    guest, domain = driven
     for vcpuid, mode in zip(OTHERS, starts.MODES):
         context = starts.context(guest, mode, vcpuid, in_full=True)
-        assert guest.vcpu_op(INITIALISE, vcpuid, encoding.to_vcpu_hvm_context(context).pack()) == 0
-        assert guest.vcpu_op(UP, vcpuid) == 0
+        starts.through_vcpuop(guest, domain, vcpuid, context)
         assert_ran(guest, mode, vcpuid, context)
-    assert_unharmed(guest)
+    starts.assert_unharmed(guest)
 
 
 @pytest.mark.parametrize("mode", starts.MODES)
@@ -129,8 +119,7 @@ def test_both_interfaces_leave_the_same_cpu_record(driven: Driven, mode: str) ->
     guest, domain = driven
     context = starts.context(guest, mode, 1)
     guest.write((context.cs.base if mode == "real16" and context.cs else 0) + context.rip, JUMP_TO_SELF)
-    assert guest.vcpu_op(INITIALISE, 1, encoding.to_vcpu_hvm_context(context).pack()) == 0
-    assert guest.vcpu_op(UP, 1) == 0
+    starts.through_vcpuop(guest, domain, 1, context)
     inside = domain.record(1)
     domain.stop([1])
     domain.start([1], lambda vcpuid: context)
@@ -155,7 +144,7 @@ def test_start_and_stop_leave_the_boot_vcpu_and_a_paged_one_as_they_are(driven: 
         assert domain.stop([1]) == (1,)
     assert guest.online() == [0, 2]
     guest.stubs.await_count(2)
-    assert_unharmed(guest)
+    starts.assert_unharmed(guest)
 
 
 def test_vcpuop_refuses_a_cr3_without_memory_and_the_vcpu_stays_fresh(driven: Driven) -> None:
@@ -171,7 +160,7 @@ def test_vcpuop_refuses_a_cr3_without_memory_and_the_vcpu_stays_fresh(driven: Dr
         assert_ran(guest, mode, vcpuid, sound)
     without_paging = starts.context(guest, "flat32", 4).replace(cr3=NOT_BACKED)
     assert guest.vcpu_op(INITIALISE, 4, encoding.to_vcpu_hvm_context(without_paging).pack()) == 0
-    assert_unharmed(guest)
+    starts.assert_unharmed(guest)
 
 
 def test_the_pat_of_the_boot_vcpu_survives_any_load(driven: Driven, host: Host) -> None:
@@ -191,7 +180,7 @@ def test_the_pat_of_the_boot_vcpu_survives_any_load(driven: Driven, host: Host) 
     domain.start([1], lambda vcpuid: context)
     assert guest.dump(1)["rdi"] == context.rdi
     assert domain.state().own_pats == {0: LINUX_PAT}
-    assert_unharmed(guest)
+    starts.assert_unharmed(guest)
 
 
 def test_from_dom0_such_a_cr3_crashes_the_domain_and_the_error_says_so(host: Host, tiny_image: Path) -> None:
