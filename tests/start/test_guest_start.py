@@ -8,8 +8,8 @@ from typing import Iterator, List
 
 import pytest
 
-from xenvcpu.context.presets import PRESETS, flat32, long64
-from xenvcpu.context.vcpu_context import VcpuContext
+from tests.start.conftest import context
+from xenvcpu.context.presets import PRESETS, long64
 from xenvcpu.errors import (
     AlreadyInitialisedError, ContextError, HostError, HypercallError, LastVcpuError, NoSuchVcpuError,
     RefusedContextError, RestrictedError, StartError, VcpuOnlineError,
@@ -18,10 +18,6 @@ from xenvcpu.guestdomain import GuestDomain
 from xenvcpu.host import Host
 from xenvcpu.model import worlds
 from xenvcpu.model.libraries import ModelLibraries
-
-
-def context(vcpuid: int) -> VcpuContext:
-    return flat32(0x100000, 0x80000 + 0x1000 * vcpuid, eax=vcpuid)
 
 
 @pytest.fixture
