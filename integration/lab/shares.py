@@ -11,6 +11,7 @@ from integration.lab.releases import Release
 #: only how evenly hosts are busy.
 SECONDS: Dict[str, Tuple[float, float]] = {
     "integration/test_bystanders.py": (45, 45),
+    "integration/test_hvm_guest.py": (60, 60),
     "integration/test_kills.py": (90, 330),
     "integration/test_linux_guest.py": (110, 110),
     "integration/test_races.py": (80, 135),
