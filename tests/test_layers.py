@@ -31,10 +31,11 @@ ALLOWED: Dict[str, Set[str]] = {
     "keeper": VALUES | {"audit", "capture", "deadline", "left", "pausing", "ports"},
     "change": VALUES | {"calls"},
     "fitness": VALUES | {"change"},
+    "devicerequests": VALUES | {"change", "deadline", "ports"},
     "heldpause": {"deadline", "errors", "heldsignals", "keeper", "left", "pausing"},
     "transaction": VALUES | {
-        "audit", "calls", "capture", "change", "deadline", "fitness", "heldpause", "keeper", "left", "ports", "putback",
-        "readback",
+        "audit", "calls", "capture", "change", "deadline", "devicerequests", "fitness", "heldpause", "keeper", "left",
+        "ports", "putback", "readback",
     },
     "execute": VALUES | {"keeper", "plan", "ports", "transaction"},
     "model": VALUES | CBIND,

@@ -28,6 +28,10 @@ class Change(Protocol):
         """The vcpus that are changed."""
 
     @property
+    def loads(self) -> bool:
+        """Whether it loads CPU records; otherwise only a put-back does."""
+
+    @property
     def force(self) -> bool:
         """Whether what it would be refused for, and can be accepted, is accepted."""
 
@@ -45,7 +49,7 @@ class Outcome:
 
     Attributes:
         found: The domain before.
-        pause_seconds: How long it was held paused.
+        pause_seconds: How long it was held paused; the last time, where an access to a device was waited for.
         is_paused: Whether somebody else holds it paused still.
     """
 

@@ -164,6 +164,23 @@ class PatLostError(DomainError):
     """The start would change memory types of a running vcpu for good; nothing was touched."""
 
 
+class DeviceAccessError(DomainError):
+    """A vcpu is in the middle of an access to an emulated device, or may be, and a load would cut it off.
+
+    Nothing was touched.
+
+    Attributes:
+        rule: The name of the rule.
+        remedy: What to do about it.
+    """
+
+    rule = "device-access"
+
+    def __init__(self, message: str, *, domid: int, vcpuid: Optional[int] = None, remedy: str) -> None:
+        super().__init__(f"{message} [{self.rule}]: {remedy}", domid=domid, vcpuid=vcpuid)
+        self.remedy = remedy
+
+
 class HostError(XenVcpuError):
     """This host cannot do what was asked: no library, no privilege, or a restriction."""
 

@@ -37,6 +37,7 @@ class Plan:
     force: bool = False
 
     verb: ClassVar[str] = "start"
+    loads: ClassVar[bool] = True
     failed: ClassVar[Type[ChangeError]] = StartError
 
     @property

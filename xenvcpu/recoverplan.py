@@ -47,6 +47,7 @@ class RecoverPlan:
     force: bool = False
 
     verb: ClassVar[str] = "recover"
+    loads: ClassVar[bool] = True
     failed: ClassVar[Type[ChangeError]] = ChangeError
 
     @property

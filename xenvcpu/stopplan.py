@@ -29,6 +29,7 @@ class StopPlan:
     force: bool = False
 
     verb: ClassVar[str] = "stop"
+    loads: ClassVar[bool] = False
     failed: ClassVar[Type[ChangeError]] = StopError
 
     def calls(self, found: SavedState) -> Calls:

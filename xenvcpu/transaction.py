@@ -6,13 +6,16 @@ from __future__ import annotations
 import hashlib
 import time
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, List, Optional, Tuple
 
+from xenvcpu.abi.domain_info import DomainInfo
 from xenvcpu.audit import name_of, outcome_of
 from xenvcpu.calls import Calls
 from xenvcpu.capture import Capture
 from xenvcpu.change import Change, Outcome
 from xenvcpu.deadline import Deadline
+from xenvcpu.devicerequests import DeviceRequests
 from xenvcpu.errors import DomainError, HypercallError, XenVcpuError
 from xenvcpu.fitness import require_alive, require_built
 from xenvcpu.heldpause import held_pause
@@ -31,6 +34,7 @@ def carry_out(port: Dom0Port, keeper: Keeper, change: Change) -> Outcome:
     """Lock, pause, look, read, touch, read back, unpause; or put everything back.
 
     Raises:
+        DeviceAccessError: Nothing was touched; see `xenvcpu.devicerequests`.
         DomainBusyError, DeadlineError, DomainChangedError, DomainNotBuiltError, DomainError: Nothing was touched.
         HypercallError: Xen refused; `restored` tells whether the domain is as it was found.
         ChangeError: Xen took it, but holds something else, or the domain died of it; `restored` tells the rest.
@@ -67,20 +71,33 @@ class _Transaction:
         self._buffer = self._port.context_buffer(self._domid)
         with suppress(XenVcpuError):  # without it an error explains less
             self._port.console()
+        requests = DeviceRequests(self._port, self._change, self._deadline)
+        done = None
+        while done is None:
+            with requests.shown():
+                done = self._tried(requests)
+            if done is None:
+                requests.wait()
+        return replace(done, is_paused=self._is_alive_and_paused())
+
+    def _tried(self, requests: DeviceRequests) -> Optional[Outcome]:
+        """The change under one pause; None where a vcpu must run on first, and nothing was done."""
         with held_pause(self._keeper, self._domid, self._deadline):
             began = time.monotonic()
-            capture = self._look()
+            now = self._port.domain(self._domid)
+            require_alive(now, self._change)
+            if not requests.are_none(now):
+                return None
+            capture = self._capture(now)
             calls = self._change.calls(capture.state)
             self._deadline.check("reading it", self._domid)
             self._touch(capture, calls)
             # Up to here: when the unpause returns, the vcpus may have had this processor for a while.
             seconds = time.monotonic() - began
-        return Outcome(capture.state, seconds, self._is_alive_and_paused())
+        return Outcome(capture.state, seconds)
 
-    def _look(self) -> Capture:
+    def _capture(self, now: DomainInfo) -> Capture:
         change, domid = self._change, self._domid
-        now = self._port.domain(domid)
-        require_alive(now, change)
         try:
             stream = self._port.read_context(domid, self._buffer)
         except HypercallError as error:

@@ -29,11 +29,13 @@ def test_a_domain_is_read_as_it_was_written(
     release: Release, online: int, highest: int, time: int, handle: uuid.UUID, reason: int | None, flags: int,
     hap: bool,
 ) -> None:
+    emulation = highest if release.minor >= 11 else 0
     info = DomainInfo(
         7, handle, is_hvm=bool(flags & 1), is_dying=bool(flags & 2), is_paused=bool(flags & 4),
         is_blocked=bool(flags & 8), is_running=bool(flags & 16), is_shutdown=reason is not None,
         is_hap=hap if release.minor >= 8 else None, shutdown_reason=reason, nr_online_vcpus=online,
         max_vcpu_id=highest, cpu_time=time, tot_pages=time, cpupool=online, other_flags=(flags & 32) << 1,
+        emulation=emulation,
     )
     data = domain_info.encode(info, release)
     assert info == domain_info.decode(data, release)
@@ -46,6 +48,27 @@ def test_a_running_domain_of_4_17_is_read_by_name() -> None:
         nr_online_vcpus=3, max_vcpu_id=3, cpu_time=10**9, tot_pages=0x10000, cpupool=1,
     )
     assert expected == domain_info.decode(RUNNING, Release(17))
+
+
+@pytest.mark.parametrize(("release", "offset"), [
+    (Release(14), 96), (Release(15), 96), (Release(16), 104), (Release(22), 104),
+])
+def test_what_is_emulated_stands_at_the_end(release: Release, offset: int) -> None:
+    data = bytearray(domain_info.size(release))
+    data[offset : offset + 4] = (0x3FF).to_bytes(4, "little")
+    info = domain_info.decode(bytes(data), release)
+    assert (info.emulation, info.has_device_model) == (0x3FF, True)
+    assert domain_info.encode(info, release)[96:] == bytes(data[96:])
+
+
+@pytest.mark.parametrize("emulation", [0, domain_info.EMU_LAPIC])
+def test_a_domain_with_no_more_than_a_local_apic_has_no_device_model(emulation: int) -> None:
+    assert not DomainInfo(1, emulation=emulation).has_device_model
+
+
+def test_a_release_that_does_not_say_what_is_emulated_shows_nothing() -> None:
+    info = DomainInfo(1, emulation=0x3FF)
+    assert 0 == domain_info.decode(domain_info.encode(info, Release(9)), Release(9)).emulation
 
 
 def test_flags_without_a_name_are_kept() -> None:

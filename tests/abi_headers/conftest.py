@@ -20,6 +20,7 @@ INCLUDES = "\n".join(
     for name in (
         "stddef.h", "stdio.h", "stdlib.h", "xentoollog.h", "xenctrl.h", "xencall.h", "xenforeignmemory.h", "xenstore.h",
         "xen/vcpu.h", "xen/version.h", "xen/hvm/hvm_vcpu.h", "xen/hvm/save.h",
+        "xen/hvm/ioreq.h", "xen/memory.h",
     )
 )
 STRICT = ("-Wall", "-Wextra", "-Wconversion", "-Werror")

@@ -8,9 +8,10 @@ from typing import Dict
 
 import pytest
 
-from xenvcpu.abi import cpu_record, domain_info, save_stream, vcpu_hvm_context, vcpu_info, xen_version
+from xenvcpu.abi import cpu_record, domain_info, ioreq, save_stream, vcpu_hvm_context, vcpu_info, xen_version
 from xenvcpu.abi.guest_context import VGCF
 from xenvcpu.ports import guest
+from xenvcpu.ports.ioreq import FRAME_IOREQ, RESOURCE_IOREQ_SERVER
 
 from .conftest import Headers
 
@@ -21,6 +22,16 @@ NUMBERS: Dict[str, int] = {
     "CPU_MSR_CODE": save_stream.Typecode.CPU_MSR,
     "XEN_X86_FPU_INITIALISED": cpu_record.FPU_INITIALISED,
     "XEN_INVALID_MAX_VCPU_ID": domain_info.NO_VCPU,
+    "XEN_X86_EMU_LAPIC": domain_info.EMU_LAPIC,
+    "sizeof(struct ioreq)": ioreq.SIZE,
+    "STATE_IOREQ_NONE": ioreq.STATE_NONE,
+    "STATE_IOREQ_READY": ioreq.STATE_READY,
+    "STATE_IOREQ_INPROCESS": ioreq.STATE_INPROCESS,
+    "STATE_IORESP_READY": ioreq.STATE_ANSWERED,
+    "IOREQ_TYPE_PIO": ioreq.TYPE_PIO,
+    "IOREQ_TYPE_COPY": ioreq.TYPE_COPY,
+    "XENMEM_resource_ioreq_server": RESOURCE_IOREQ_SERVER,
+    "XENMEM_resource_ioreq_server_frame_ioreq(0)": FRAME_IOREQ,
     "XENVER_version": xen_version.XENVER_VERSION,
     "XENVER_extraversion": xen_version.XENVER_EXTRAVERSION,
     "sizeof(xen_extraversion_t)": xen_version.EXTRAVERSION_SIZE,

@@ -72,6 +72,22 @@ def test_the_domain_information_has_the_size_of_its_release(headers: Headers, tm
     assert headers.compile(tmp_path, [f'_Static_assert(sizeof(xc_domaininfo_t) == {size}, "size");']) == ""
 
 
+def test_what_is_emulated_stands_where_it_is_read(headers: Headers, tmp_path: Path) -> None:
+    offset = domain_info.emulation_offset(headers.release)
+    line = f'_Static_assert(offsetof(xc_domaininfo_t, arch_config.emulation_flags) == {offset}, "offset");'
+    assert headers.compile(tmp_path, [line]) == ""
+
+
+def test_the_bit_field_of_an_access_is_the_byte_before_its_type(headers: Headers, tmp_path: Path) -> None:
+    """C tells no offset of a bit field, but those of its neighbours; and bytes that stand for fields, when run."""
+    lines = [
+        '_Static_assert(offsetof(struct ioreq, type) == 31, "type");',
+        '_Static_assert(offsetof(struct ioreq, vp_eport) == 24 && sizeof(((struct ioreq *)0)->_pad0) == 2, "pad");',
+        '_Static_assert(offsetof(struct ioreq, _pad0) == 28, "so that the bit field is byte 30");',
+    ]
+    assert headers.compile(tmp_path, lines) == ""
+
+
 def test_the_guest_context_is_the_largest_of_the_union(headers: Headers, tmp_path: Path) -> None:
     line = f'_Static_assert(sizeof(vcpu_guest_context_any_t) == {guest_context.SIZE}, "size");'
     assert headers.compile(tmp_path, [line]) == ""

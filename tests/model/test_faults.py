@@ -248,7 +248,7 @@ FUNCTIONS = [
 
 @pytest.mark.parametrize(("library", "function"), FUNCTIONS)
 def test_what_gives_back_is_known_by_its_name(library: Type[StandIn], function: Any) -> None:
-    is_named = function.name.endswith(("_close", "_destroy", "_unmap", "_free_buffer"))
+    is_named = function.name.endswith(("_close", "_destroy", "_unmap", "_unmap_resource", "_free_buffer"))
     assert function.gives_back == is_named
 
 

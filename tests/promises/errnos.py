@@ -42,6 +42,9 @@ _TABLE = {
     "xc_vcpu_setcontext": f"{_DOMCTL} EINVAL EOPNOTSUPP EBUSY",
     "xs_open": f"{_OPEN} ECONNREFUSED",
     "xs_read": "ENOENT EACCES EINVAL EIO ENOMEM EAGAIN EBADF",
+    "xenforeignmemory_open": _OPEN,
+    # Not ENOENT: that is an answer, there is no such server.
+    "xenforeignmemory_map_resource": f"{_PRIVCMD} EACCES EINVAL ENODATA ESRCH EOPNOTSUPP",
     "xencall_open": _OPEN,
     "xencall_alloc_buffer": "ENOMEM EAGAIN EINVAL",
     "xencall2": _PRIVCMD,

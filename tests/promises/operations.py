@@ -76,6 +76,14 @@ def _half_way(host: Hypervisor, domain: Domain) -> None:
     _vcpus_up(0, 3)(host, domain)
 
 
+def _reads_a_port(host: Hypervisor, domain: Domain) -> None:
+    """The boot vcpu is in the middle of an access; its device model answers when the domain has run on twice."""
+    _vcpus_up(0)(host, domain)
+    server = domain.ioreq_servers[0]
+    server.ask(0)
+    server.answers_after = 2
+
+
 def _kept(host: Hypervisor, domain: Domain) -> KeptFile:
     """What was kept of the same domain: before, vcpus 0 and 1 were up."""
     _vcpus_up(0, 1)(host, domain)
@@ -158,6 +166,9 @@ CHANGES = (
     Operation(RECOVER, _half_way, None, (1,)),
 )
 """What changes a domain from dom0."""
+WAITS = Operation("start waits", _reads_a_port, _start(1), (1,))
+"""A start that finds the boot vcpu in the middle of an access to an emulated device, and has to try again."""
+WITH_DEVICES = (("hvm", "db", "4.17"),)
 LOOKS = (
     Operation("open", _vcpus_up(0, 1), None, is_change=False),
     Operation("show", _vcpus_up(0), _show, is_change=False),

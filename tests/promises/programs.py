@@ -32,6 +32,7 @@ def _clone(domain: Domain) -> Domain:
     """A domain that can be changed without the other one; its memory is one, and is compared all the same."""
     made = copy.copy(domain)
     made.vcpus, made.records = [copy.copy(vcpu) for vcpu in domain.vcpus], dict(domain.records)
+    made.ioreq_servers, made.cut_off = copy.deepcopy(domain.ioreq_servers), [*domain.cut_off]
     for vcpu in made.vcpus:
         vcpu.records = dict(vcpu.records)
     return made

@@ -8,6 +8,7 @@ the same offsets in every release; its size changed, and two flags moved.
 
 from __future__ import annotations
 
+import struct
 import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Optional
@@ -44,6 +45,8 @@ _NUMBERS = {
 
 
 SHUTDOWN_CRASH = 3
+EMU_LAPIC = 1
+_EMULATION = struct.Struct("<I")
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,7 @@ class DomainInfo:
         tot_pages: Memory in pages of 4 KiB.
         cpupool: Its number.
         other_flags: Flags that have no name here, as they stood (their places differ by release).
+        emulation: What is emulated for it (XEN_X86_EMU_*); 0 where Xen does not say (up to 4.10.0).
     """
 
     domid: int
@@ -85,11 +89,20 @@ class DomainInfo:
     tot_pages: int = 0
     cpupool: int = 0
     other_flags: int = 0
+    emulation: int = 0
 
     @property
     def has_crashed(self) -> bool:
         """Whether it has crashed; one that shut down otherwise did so by itself."""
         return self.is_shutdown and self.shutdown_reason == SHUTDOWN_CRASH
+
+    @property
+    def has_device_model(self) -> bool:
+        """Whether devices are emulated for it, so that accesses of its vcpus wait for another program: HVM, not PVH.
+
+        Of a PVH domain the toolstacks have Xen emulate the local APIC, and nothing else (libxl_x86.c).
+        """
+        return bool(self.emulation & ~EMU_LAPIC)
 
     @property
     def vcpu_count(self) -> int:
@@ -102,6 +115,12 @@ def size(release: Release) -> int:
     if release.minor >= 16:
         return 112
     return 104 if (release.minor, release.point) >= (10, 1) else LAYOUT.size
+
+
+def emulation_offset(release: Release) -> Optional[int]:
+    """Where `arch_config.emulation_flags` stands; None in a release that has none."""
+    sized = size(release)
+    return None if sized == LAYOUT.size else sized - 8
 
 
 def _bits(release: Release) -> dict[str, int]:
@@ -122,10 +141,13 @@ def decode(data: bytes, release: Release) -> DomainInfo:
     code, bits = image["flags"] >> _CODE_SHIFT, _bits(release)
     flags = {name: bool(image["flags"] >> bit & 1) for name, bit in bits.items()}
     named = sum(1 << bit for bit in bits.values())
+    offset = emulation_offset(release)
+    is_told = offset is not None and len(data) >= offset + _EMULATION.size
     return DomainInfo(
         handle=uuid.UUID(bytes=bytes(data[HANDLE_OFFSET : HANDLE_OFFSET + HANDLE_SIZE])),
         shutdown_reason=code & _CODE_MASK if flags["is_shutdown"] else None,
         other_flags=image["flags"] & ~named & (1 << _CODE_SHIFT) - 1,
+        emulation=_EMULATION.unpack_from(data, offset or 0)[0] if is_told else 0,
         **flags, **{name: image[field] for name, field in _NUMBERS.items()},  # type: ignore[arg-type]
     )
 
@@ -141,4 +163,7 @@ def encode(info: DomainInfo, release: Release) -> bytes:
     values = {field: getattr(info, name) for name, field in _NUMBERS.items()}
     data = bytearray(LAYOUT.image({**values, "flags": flags | code << _CODE_SHIFT}).pack().ljust(size(release), b"\0"))
     data[HANDLE_OFFSET : HANDLE_OFFSET + HANDLE_SIZE] = info.handle.bytes
+    offset = emulation_offset(release)
+    if offset is not None:
+        _EMULATION.pack_into(data, offset, info.emulation)
     return bytes(data)

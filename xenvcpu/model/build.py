@@ -19,6 +19,7 @@ from xenvcpu.errors import ContextError
 from xenvcpu.model import extended
 from xenvcpu.model.domain import HVM_MAX_VCPUS, LEGACY_MAX_VCPUS, Domain, Kind
 from xenvcpu.model.hypervisor import Hypervisor
+from xenvcpu.model.ioreqserver import IoreqServer
 from xenvcpu.model.memory import Memory
 from xenvcpu.model.records import kinds
 from xenvcpu.model.vcpu import Vcpu
@@ -142,6 +143,7 @@ def add_domain(
         number, name, kind, features=features, handle=uuid.uuid5(_NAMESPACE, name), pause_count=int(paused),
         is_hap=is_hap, tsc_khz=host.clock.khz, memory=Memory(megabytes * 256),
         has_lapic=kind is Kind.HVM or host.release in _HAS_LAPIC,
+        ioreq_servers={0: IoreqServer()} if kind is Kind.HVM else {},
     )
     lengths = kinds(host.release)
     for typecode in (*_ALL_DEVICES, *(_HVM_DEVICES if kind is Kind.HVM else ())):

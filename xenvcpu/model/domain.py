@@ -8,6 +8,7 @@ import uuid
 from dataclasses import dataclass, field
 from typing import Dict, Iterator, List, Optional, Tuple
 
+from xenvcpu.model.ioreqserver import IoreqServer
 from xenvcpu.model.memory import Memory
 from xenvcpu.model.vcpu import Vcpu
 from xenvcpu.rules.features import Features
@@ -57,6 +58,8 @@ class Domain:
         is_privileged: Whether it is a control domain.
         has_lapic: Whether its vcpus have a local APIC.
         vm_assist: The mask of the PV assists that it enabled.
+        ioreq_servers: What its device models have, by id; a world file keeps none.
+        cut_off: The vcpus of which a load has cut off an access to a device, in order.
         is_privcmd_restricted: Whether its kernel refuses hypercalls from user space.
     """
 
@@ -78,6 +81,8 @@ class Domain:
     has_lapic: bool = True
     vm_assist: int = 0
     is_privcmd_restricted: bool = False
+    ioreq_servers: Dict[int, IoreqServer] = field(default_factory=dict)
+    cut_off: List[int] = field(default_factory=list)
 
     @property
     def is_hvm(self) -> bool:

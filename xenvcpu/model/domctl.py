@@ -11,11 +11,11 @@ from contextlib import contextmanager
 from typing import Iterator, List, NamedTuple, Optional, Tuple
 
 from xenvcpu.abi import vcpu_info
-from xenvcpu.abi.domain_info import NO_VCPU, DomainInfo
+from xenvcpu.abi.domain_info import EMU_LAPIC, NO_VCPU, DomainInfo
 from xenvcpu.abi.layout import Image
 from xenvcpu.model import guestcontext, load, save
 from xenvcpu.model.answer import Refused
-from xenvcpu.model.domain import Domain, Shutdown
+from xenvcpu.model.domain import Domain, Kind, Shutdown
 from xenvcpu.model.hypervisor import Hypervisor
 from xenvcpu.model.running import settle
 from xenvcpu.model.vcpu import Vcpu
@@ -27,6 +27,8 @@ _NO_VCPU_ENOENT = Since("4.22")
 _FINDS_NEXT = Since("4.8")
 _FINDS_EXACT = Since("4.18")
 _EMPTY: bytes = b""
+_EMULATION = {Kind.PV: 0, Kind.PVH: EMU_LAPIC, Kind.HVM: 0x3FF}
+"""What libxl asks for (libxl_x86.c): for HVM all but vPCI."""
 
 
 class Caller(NamedTuple):
@@ -95,6 +97,8 @@ class Domctl:
             if not domain.pause_count:
                 raise Refused(errno.EINVAL)
             domain.pause_count -= 1
+            for server in () if domain.pause_count else domain.ioreq_servers.values():
+                server.run()
 
     def gethvmcontext(self, domid: int, size: Optional[int]) -> Tuple[bytes, int]:
         """The whole save stream; with `size` None only the worst-case size. ENOSPC for a buffer below that."""
@@ -201,4 +205,5 @@ def info(domain: Domain) -> DomainInfo:
         shutdown_reason=domain.shutdown, nr_online_vcpus=len(online),
         max_vcpu_id=len(domain.vcpus) - 1 if domain.vcpus else NO_VCPU,
         cpu_time=sum(vcpu.cpu_time for vcpu in domain.vcpus), tot_pages=domain.memory.size,
+        emulation=_EMULATION[domain.kind],
     )

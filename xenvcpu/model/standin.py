@@ -27,7 +27,7 @@ _LOGGING = frozenset(("struct xentoollog_logger", "FILE"))
 _CLOSING = frozenset((
     "xc_interface_close", "xencall_close", "xenforeignmemory_close", "xs_close", "xtl_logger_destroy",
 ))
-_GIVING_BACK = _CLOSING | {"xencall_free_buffer", "xenforeignmemory_unmap"}
+_GIVING_BACK = _CLOSING | {"xencall_free_buffer", "xenforeignmemory_unmap", "xenforeignmemory_unmap_resource"}
 
 
 class MisuseError(AssertionError):

@@ -13,6 +13,7 @@ from xenvcpu.abi.xen_version import EXTRAVERSION_SIZE, XENVER_EXTRAVERSION, XENV
 from xenvcpu.errors import HypercallError, NoSuchDomainError
 from xenvcpu.ports.failure import failure
 from xenvcpu.ports.handle import LibraryHandle
+from xenvcpu.ports.ioreq import IoreqPort
 from xenvcpu.rules.release import Release
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class Dom0Port(LibraryHandle):
             LibraryMissingError: It is not installed.
             HostError: Not under Xen, or no permission.
         """
+        self._libraries = libraries
         super().__init__(libraries, libraries.xenctrl, "xc_interface_open", "xc_interface_close", loggers=2)
         try:
             self.release = self._read_release()
@@ -109,6 +111,10 @@ class Dom0Port(LibraryHandle):
                 return False
             raise
         return True
+
+    def ioreqs(self) -> IoreqPort:
+        """Open a port for the ioreq pages of domains; see there for what it raises. The caller closes it."""
+        return IoreqPort(self._libraries)
 
     def pause(self, domid: int) -> None:
         """Take one pause on a domain; they are counted, up to 255."""

@@ -85,7 +85,7 @@ def _say(done: Recovered, kept: KeptFile, *, is_plan: bool) -> None:
 @click.command("recover", epilog=examples("xenvcpu recover"))
 @click.argument("file", required=False, shell_complete=complete_file)
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and touch nothing.")
-@click.option("--force", is_flag=True, help="Go by what may be lost, and accept other memory types (AMD).")
+@click.option("--force", is_flag=True, help="Go by what may be lost, and accept losses as `start --force` does.")
 @change_options
 @global_options
 @pass_session

@@ -62,7 +62,7 @@ def _say_report(session: Session, name: str, report: StartReport, starts: Mappin
 @click.argument("context", shell_complete=complete_context)
 @setting_option
 @click.option("--dry-run", is_flag=True, help="Print the plan and touch nothing.")
-@click.option("--force", is_flag=True, help="Load although a rule or a lint refuses: let Xen judge.")
+@click.option("--force", is_flag=True, help="Load although a rule or a lint refuses, or it cuts off a device access.")
 @feature_options
 @change_options
 @global_options
