@@ -13,7 +13,7 @@ SECONDS: Dict[str, Tuple[float, float]] = {
     "integration/test_bystanders.py": (45, 45),
     "integration/test_hvm_guest.py": (60, 60),
     "integration/test_kills.py": (90, 330),
-    "integration/test_linux_guest.py": (110, 110),
+    "integration/test_linux_guest.py": (130, 130),
     "integration/test_races.py": (80, 135),
     "integration/test_soak.py": (85, 165),
     "integration/toolstacks/test_ansible.py": (200, 200),

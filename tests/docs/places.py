@@ -59,7 +59,7 @@ NO_HOST = ("check", "preset", "encode", "decode", "model new", "model show", "mo
 
 _COMMAND = "integration/test_command.py::test_start_list_show_stop"
 _TOOLSTACKS = "integration/toolstacks"
-_GUEST = "integration/test_linux_guest.py::test_start_self_runs_a_vcpu_through_vcpuop"
+_GUEST = "integration/test_linux_guest.py::test_start_self_runs_a_vcpu_and_stop_self_takes_it_down"
 
 ON_XEN: Mapping[str, str] = {
     "list": _COMMAND, "show": _COMMAND, "start": _COMMAND, "stop": _COMMAND,
