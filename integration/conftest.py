@@ -8,7 +8,7 @@ from typing import Any, Callable, Iterator, List, Mapping
 
 import pytest
 
-from integration import promises
+from integration import forkedguard, promises
 from integration.evidence import host, tiny
 from integration.evidence.linux import LinuxGuest
 from integration.evidence.tiny import TinyGuest
@@ -22,6 +22,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Names the markers of the suites."""
     config.addinivalue_line("markers", "smoke: one of the few that run on every release, whatever else does")
     config.addinivalue_line("markers", "last: what an emulated host may not be itself after; runs when all else has")
+    if promises.IS_BRISK:
+        forkedguard.give_all()
     config.addinivalue_line("markers", "lab_limit(seconds): what the lab lets this test take, if not its default")
 
 

@@ -52,6 +52,8 @@ def cycles(which: str, vcpuids: Sequence[int], is_quick: bool = False) -> Task:
         with open_host("dom0") as host:
             if is_quick:
                 forkedguard.give(host)
+            else:
+                forkedguard.give_programs()
             domain = host.domain(which)
             domain.stop(vcpuids)
             while True:

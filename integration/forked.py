@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import faulthandler
+import importlib
 import json
 import os
 import signal
@@ -11,11 +12,14 @@ import sys
 import tempfile
 import time
 import traceback
+from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Callable, List, Optional, Type
 
 from integration.evidence import processes
+from xenvcpu.cli.main import main
+from xenvcpu.cli.root import COMMANDS
 
 #: Exit code of a child whose task ended with an exception.
 BROKEN = 70
@@ -158,16 +162,25 @@ def _kernel_stack(pid: int) -> str:
         return ""
 
 
-def command(*arguments: object) -> Task:
+def command(*arguments: object, folder: Optional[Path] = None) -> Task:
     """The command ``xenvcpu`` as a task, without the time that a new Python takes."""
+    _import_commands()
 
     def run() -> None:
-        from xenvcpu.cli.main import main
-
+        if folder is not None:
+            os.chdir(folder)
         sys.argv = ["xenvcpu", *map(str, arguments)]
         main()
 
     return run
+
+
+@lru_cache(maxsize=None)
+def _import_commands() -> None:
+    """Imports here what otherwise each child would have to import."""
+    ours = ("report", *(f"commands.{name}" for name in COMMANDS))
+    for name in ("rich.console", "rich.table", *(f"xenvcpu.cli.{name}" for name in ours)):
+        importlib.import_module(name)
 
 
 def tell(**fields: Any) -> None:
