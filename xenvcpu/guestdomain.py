@@ -154,6 +154,8 @@ class GuestDomain:
             info = self._port.runstate(vcpuid)
             known = info["state"] in tuple(Runstate)
             runstate = Runstate(info["state"]).name if known else str(info["state"])
+            if runstate == Runstate.blocked.name and not is_up:
+                runstate = Runstate.offline.name  # it slept when it was put down; Xen says so until an event comes
             states.append(VcpuState(
                 vcpuid, is_up, is_up or self._is_initialised(vcpuid), runstate, cpu_time=info["time[0]"],
             ))
@@ -289,7 +291,7 @@ class GuestDomain:
         with self._change("stop", taken, StopError, partial(self._left_down, taken)):
             for vcpuid in sorted(wanted):
                 self._port.down(vcpuid)
-            self._wait_offline(taken)
+            self._wait_off_processor(taken)
         return tuple(taken)
 
     def _left_down(self, vcpuids: Sequence[int]) -> Tuple[str, ...]:
@@ -302,9 +304,9 @@ class GuestDomain:
                     left.remove(vcpuid)
         return tuple(f"vcpu {vcpuid} may be down: `xenvcpu up self {vcpuid}` lets it run on" for vcpuid in left)
 
-    def _wait_offline(self, vcpuids: Sequence[int]) -> None:
-        """VCPUOP_down does not wait (trap 34): a vcpu may still run for a moment."""
+    def _wait_off_processor(self, vcpuids: Sequence[int]) -> None:
+        """VCPUOP_down does not wait (trap 34): a vcpu may still run for a moment; then it is offline, or blocked."""
         deadline = time.monotonic() + _DOWN_TIMEOUT
         for vcpuid in vcpuids:
-            while self._port.runstate(vcpuid)["state"] != Runstate.offline and time.monotonic() < deadline:
+            while self._port.runstate(vcpuid)["state"] == Runstate.running and time.monotonic() < deadline:
                 time.sleep(0.001)

@@ -126,6 +126,17 @@ def test_stop_leaves_a_vcpu_initialised_so_that_a_start_is_explained(own: GuestD
     assert isinstance(caught.value, FileExistsError) and caught.value.errno == errno.EEXIST
 
 
+def test_a_vcpu_that_sleeps_is_not_waited_for_and_is_offline_then(own: GuestDomain, libraries: ModelLibraries) -> None:
+    """For Xen it stays blocked until an event comes; see vcpu_sleep_nosync."""
+    own.start([1], context)
+    libraries.calls.clear()
+    own.stop([1])
+    scan = len(libraries.host.named("web").vcpus) + 1
+    down, look = 1, 1
+    assert [call.name for call in libraries.calls].count("xencall3") == scan + down + look
+    assert own.vcpus()[1].runstate == "offline"
+
+
 def test_a_stop_that_fails_lets_those_run_on_that_it_had_stopped(own: GuestDomain, libraries: ModelLibraries) -> None:
     own.start([1, 2], context)
     scan = len(libraries.host.named("web").vcpus) + 1

@@ -140,7 +140,10 @@ def _is_up(call: Call) -> int:
 
 def _runstate(call: Call) -> int:
     vcpu = call.vcpu
-    state = vcpu_info.Runstate.offline if vcpu.is_down else vcpu_info.Runstate.blocked
+    # A vcpu of the model sleeps as soon as it has run. One that is put down asleep stays blocked for Xen, since
+    # vcpu_sleep_nosync makes only runnable ones offline.
+    is_offline = vcpu.is_down and vcpu.entered is None
+    state = vcpu_info.Runstate.offline if is_offline else vcpu_info.Runstate.blocked
     if vcpu.vcpuid == call.caller:
         state = vcpu_info.Runstate.running
     times = {"time[0]": vcpu.cpu_time, f"time[{state.value}]": call.host.clock.nanoseconds}
