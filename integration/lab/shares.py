@@ -10,17 +10,21 @@ from integration.lab.releases import Release
 #: Seconds that suites take where they take long, each with brisk and with full counts. No verdict depends on them,
 #: only how evenly hosts are busy.
 SECONDS: Dict[str, Tuple[float, float]] = {
-    "integration/test_bystanders.py": (45, 45),
+    "integration/test_bystanders.py": (40, 40),
+    "integration/test_demo.py": (10, 60),
     "integration/test_hvm_guest.py": (60, 60),
-    "integration/test_kills.py": (90, 330),
-    "integration/test_linux_guest.py": (130, 130),
-    "integration/test_races.py": (80, 135),
-    "integration/test_soak.py": (85, 165),
-    "integration/toolstacks/test_ansible.py": (200, 200),
-    "integration/toolstacks/test_deb.py": (80, 80),
-    "integration/toolstacks/test_libvirt.py": (140, 140),
+    "integration/test_kills.py": (30, 330),
+    "integration/test_lab_linux.py": (30, 30),
+    "integration/test_linux_guest.py": (110, 110),
+    "integration/test_modes.py": (35, 35),
+    "integration/test_races.py": (50, 135),
+    "integration/test_soak.py": (40, 200),
+    "integration/toolstacks/test_ansible.py": (50, 200),
+    "integration/toolstacks/test_deb.py": (20, 80),
+    "integration/toolstacks/test_libvirt.py": (130, 150),
+    "integration/toolstacks/test_xapi.py": (40, 70),
 }
-OTHERS = 35.0
+OTHERS = 20.0
 #: Where there is no libvirt all of this is skipped.
 NEEDS_LIBVIRT = "integration/toolstacks/test_libvirt.py"
 
