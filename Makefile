@@ -61,14 +61,15 @@ lint types: $(VENV)/installed
 	$(BIN)/python tests/everything.py lint types
 
 # K chooses tests as pytest's -k does, RELEASE the Xen (for `make lab` one or more, and without it several),
-# FULL=1 as many kills, races and cycles as the README quotes, HOSTS how many hosts are emulated at once.
+# FULL=1 as many kills, races and cycles as the README quotes, SMOKE=1 a few tests on the Xens that are left out
+# otherwise, HOSTS how many hosts are emulated at once.
 LAB := $(BIN)/python -m integration.lab
 LAB_OF = --wheel dist/xenvcpu-*.whl $(addprefix --deb ,$(wildcard dist/debian/*.deb)) $(addprefix --release ,$(RELEASE))
 
 lab: $(VENV)/installed
 	$(LAB) setup
 	$(BIN)/pip install --quiet "$$(ls dist/xenvcpu-*.whl)[ansible]"
-	$(LAB) run $(LAB_OF) $(if $(K),-k "$(K)") $(if $(FULL),--full) $(if $(HOSTS),--hosts $(HOSTS))
+	$(LAB) run $(LAB_OF) $(if $(K),-k "$(K)") $(if $(FULL),--full) $(if $(SMOKE),--smoke-others) $(if $(HOSTS),--hosts $(HOSTS))
 
 lab-shell: $(VENV)/installed
 	$(LAB) setup

@@ -36,7 +36,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("-k", dest="expression", help="as pytest's -k")
     run.add_argument(
         "--release", dest="releases", action="append", default=[], choices=list(RELEASES),
-        help="may be given more than once; without it all suites run on some releases and a few tests on the others",
+        help="may be given more than once; without it 4.14, 4.17 and 4.20",
     )
     run.add_argument("--smoke-others", action="store_true", help="and a few tests on the other releases")
     run.add_argument("--full", action="store_true", help="promises as often as they are quoted, not just a few times")

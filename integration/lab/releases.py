@@ -107,7 +107,7 @@ RELEASES: Dict[str, Release] = {
 #: What ``shell`` and ``exec`` boot if nothing is said.
 DEFAULT_RELEASE = "4.17"
 
-#: The releases that get all suites if nothing is said; the others get the tests marked ``smoke``.
+#: The releases that get all suites if nothing is said; the others get the tests marked ``smoke`` if asked for.
 WHOLE: Tuple[str, ...] = ("4.17", "4.14", "4.20")
 
 

@@ -80,7 +80,7 @@ def plan(order: Order, files: Sequence[str], most: int) -> List[Share]:
     whole = [find_release(name) for name in order.releases or WHOLE]
     chosen = names_tests(order.arguments) or any(word.startswith(("-k", "-m")) for word in order.arguments)
     made = shares(whole, () if chosen else files, order.arguments, order.is_full, most)
-    if order.has_smoke or not (order.releases or chosen):
+    if order.has_smoke:
         others = [release for release in RELEASES.values() if release not in whole]
         made += [Share(release.name, release, SMOKE, _SMOKE_SECONDS) for release in others]
     return longest_first(made)
