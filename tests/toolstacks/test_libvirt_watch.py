@@ -145,6 +145,37 @@ def test_a_domain_that_is_gone_is_not_tried_again(stage: Stage, web: Any, monkey
     assert stage.begun.empty()
 
 
+def test_a_reboot_counts_whose_end_is_told_after_its_new_beginning(web: Any) -> None:
+    """That is the order in which libvirt's driver for Xen tells of them."""
+    web.create()
+    stage, module = Stage(), connection.library()
+    stage.watcher._on_event(
+        None, web, module.VIR_DOMAIN_EVENT_STARTED, module.VIR_DOMAIN_EVENT_STARTED_BOOTED, None
+    )
+    stage.watcher._on_event(
+        None, web, module.VIR_DOMAIN_EVENT_STOPPED, module.VIR_DOMAIN_EVENT_STOPPED_SHUTDOWN, None
+    )
+    stage.start()
+    try:
+        assert stage.begun.get(timeout=LIMIT)[0] == WEB
+    finally:
+        stage.stop()
+
+
+def test_a_reboot_that_was_served_before_its_end_is_told_is_served_once(stage: Stage, web: Any) -> None:
+    module = connection.library()
+    web.create()
+    assert stage.begun.get(timeout=LIMIT)[0] == WEB
+    stage.wait_for("started vcpus 1-2")
+    stage.watcher._on_event(
+        None, web, module.VIR_DOMAIN_EVENT_STOPPED, module.VIR_DOMAIN_EVENT_STOPPED_SHUTDOWN, None
+    )
+    other = web.connect().createXML(domain_xml(OTHER, element(), name="other"))
+    assert stage.begun.get(timeout=LIMIT)[0] == OTHER  # who was to be looked at before has had its turn
+    other.destroy()
+    assert stage.begun.empty()
+
+
 def test_a_domain_that_declares_nothing_is_passed(stage: Stage, web: Any) -> None:
     other = web.connect().createXML(domain_xml(OTHER, name="other"))
     web.create()

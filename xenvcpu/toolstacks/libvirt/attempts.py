@@ -36,6 +36,10 @@ class Attempts:
         """Try a domain that has just begun; what there was before was about one that is gone."""
         self._waiting[handle] = _Attempt(now)
 
+    def look(self, handle: UUID, now: float) -> None:
+        """Try it now, unless it is to be tried anyway."""
+        self._waiting.setdefault(handle, _Attempt(now))
+
     def drop(self, handle: UUID) -> None:
         """Try it no more."""
         self._waiting.pop(handle, None)

@@ -174,14 +174,14 @@ class Watcher:
         module, handle = library(), UUID(domain.UUIDString())
         if event == module.VIR_DOMAIN_EVENT_STARTED and detail == module.VIR_DOMAIN_EVENT_STARTED_BOOTED:
             self._attempts.add(handle, self._clock())
-        elif event in (
-            module.VIR_DOMAIN_EVENT_STARTED, module.VIR_DOMAIN_EVENT_STOPPED, module.VIR_DOMAIN_EVENT_CRASHED
-        ):
-            # Also one that goes on from a saved state: its vcpus have begun.
+        elif event == module.VIR_DOMAIN_EVENT_STARTED:
+            # It goes on from a saved state: its vcpus have begun.
             self._attempts.drop(handle)
-            self._done.pop(handle, None)
-            if event == module.VIR_DOMAIN_EVENT_STARTED:
-                self._done[handle] = domain.ID()
+            self._done[handle] = domain.ID()
+        elif event in (module.VIR_DOMAIN_EVENT_STOPPED, module.VIR_DOMAIN_EVENT_CRASHED):
+            # At a reboot libvirt says so after it said that the domain has started again (libxlDomainShutdownThread),
+            # so that only a look tells whether it is gone.
+            self._attempts.look(handle, self._clock())
 
     def _on_close(self, raw: Any, reason: int, opaque: object) -> None:
         self._is_lost = True
@@ -207,10 +207,16 @@ class Watcher:
             try:
                 domain = connection.domain(handle)
             except NoSuchDomainError:
+                self._forget(handle)
+                return
+            if not domain.is_active:
+                self._forget(handle)
+                return
+            if self._done.get(handle) == domain.raw.ID():
                 self._attempts.drop(handle)
                 return
             name = f"domain {domain.name} ({handle})"
-            declared = domain.declaration(library().VIR_DOMAIN_AFFECT_LIVE) if domain.is_active else None
+            declared = domain.declaration(library().VIR_DOMAIN_AFFECT_LIVE)
             if declared is not None and domain.has_firmware:
                 self._log.write(ERROR, f"{name}: {firmware.refusal(domain.name)}")
             elif declared is not None:
@@ -226,6 +232,11 @@ class Watcher:
             return
         self._attempts.drop(handle)
         self._done[handle] = domain.raw.ID()
+
+    def _forget(self, handle: UUID) -> None:
+        """It has ended."""
+        self._attempts.drop(handle)
+        self._done.pop(handle, None)
 
 
 @contextmanager
