@@ -22,7 +22,7 @@ from xenvcpu.api import Dom0Domain, VcpuContext, open_host
 from xenvcpu.errors import HypercallError
 
 #: A process that is younger than its warm-up still grows.
-CYCLES, WARM_UP, STEP = (300, 100, 50) if IS_BRISK else (2000, 200, 200)
+CYCLES, WARM_UP, STEP = (160, 60, 20) if IS_BRISK else (2000, 200, 200)
 #: One cycle after the other, round and round: the vcpus, and whether Xen refuses the last of them.
 KINDS: Tuple[Tuple[Tuple[int, ...], bool], ...] = (
     ((1,), False), ((1, 2, 3), False), ((2,), False), ((1, 2, 3), True),

@@ -37,9 +37,3 @@ def test_scripts_run(linux_guest: Factory) -> None:
     assert guest.read(entry, 5)[0] == 0xA3
     assert guest.page_tables().long < entry
     assert set(KINDS) > {"flat32", "long64"}
-
-
-def test_restricted_privcmd(linux_guest: Factory) -> None:
-    """With the kernel's restriction on, the same hypercall is refused with EPERM."""
-    guest = linux_guest(vcpus=2, unrestricted=False)
-    assert guest.run(IS_UP) == (0, "-1\n")

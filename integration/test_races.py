@@ -29,7 +29,7 @@ Factory = Callable[..., TinyGuest]
 Promise = Callable[[str, Mapping[str, int]], None]
 
 #: Seconds of each race.
-LENGTH = 3.0 if IS_BRISK else 12.0
+LENGTH = 2.0 if IS_BRISK else 12.0
 VCPUS = (1, 2, 3)
 NAME, UUID = "raced", "5afe600d-0000-4000-8000-726163657300"
 #: A process that waits for another one may be waited for so long after the end.

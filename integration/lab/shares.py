@@ -10,26 +10,26 @@ from integration.lab.releases import Release
 #: Seconds that suites take where they take long, each with brisk and with full counts. No verdict depends on them,
 #: only how evenly hosts are busy.
 SECONDS: Dict[str, Tuple[float, float]] = {
-    "integration/test_bystanders.py": (40, 40),
+    "integration/test_bystanders.py": (25, 40),
     "integration/test_demo.py": (10, 60),
-    "integration/test_hvm_guest.py": (60, 60),
+    "integration/test_hvm_guest.py": (45, 60),
     "integration/test_kills.py": (30, 330),
-    "integration/test_lab_linux.py": (30, 30),
-    "integration/test_linux_guest.py": (110, 110),
-    "integration/test_modes.py": (35, 35),
-    "integration/test_races.py": (50, 135),
-    "integration/test_soak.py": (40, 200),
+    "integration/test_lab_linux.py": (20, 20),
+    "integration/test_linux_guest.py": (95, 95),
+    "integration/test_modes.py": (20, 35),
+    "integration/test_races.py": (45, 135),
+    "integration/test_soak.py": (20, 200),
     "integration/toolstacks/test_ansible.py": (50, 200),
-    "integration/toolstacks/test_deb.py": (20, 80),
-    "integration/toolstacks/test_libvirt.py": (130, 150),
-    "integration/toolstacks/test_xapi.py": (40, 70),
+    "integration/toolstacks/test_deb.py": (1, 80),
+    "integration/toolstacks/test_libvirt.py": (110, 150),
+    "integration/toolstacks/test_xapi.py": (50, 70),
 }
-OTHERS = 20.0
+OTHERS = 15.0
 #: Where there is no libvirt all of this is skipped.
 NEEDS_LIBVIRT = "integration/toolstacks/test_libvirt.py"
 
 #: A release is spread over hosts so that each is busy for about so long: a boot costs some 25 s.
-SHARE = 450.0
+SHARE = 400.0
 
 
 @dataclass(frozen=True)
