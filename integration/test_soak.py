@@ -25,7 +25,7 @@ Promise = Callable[[str, Mapping[str, int]], None]
 LIMIT = 900
 #: What leaks grows in every step of 200 cycles: in most there must be next to nothing, in KiB and in blocks
 #: that Python holds (a few of these are what the measurement itself keeps). A process after few cycles still grows.
-KIB_EACH_STEP, BLOCKS_EACH_STEP = (32 if IS_BRISK else 4), 40
+KIB_EACH_STEP, BLOCKS_EACH_STEP = (32, 200) if IS_BRISK else (4, 40)
 #: What may come on top over all steps, where a heap asks the kernel for more: Python asks for 1 MiB at a time.
 KIB, MAPPINGS = 1536, 4
 
