@@ -25,7 +25,7 @@ from xenvcpu.api import Dom0Domain, Host, flat32, open_host
 from xenvcpu.errors import DeviceAccessError, HypercallError, PatLostError, RefusedContextError
 from xenvcpu.rules.release import Since
 
-CHANGES = 40 if IS_BRISK else 80
+CHANGES = 30 if IS_BRISK else 80
 INITIALISE = 0
 LINUX_PAT = 0x0407050600070106
 HVMLOADER_INITIALISES = Since("4.19")

@@ -27,7 +27,7 @@ from xenvcpu.api import open_host
 Factory = Callable[..., TinyGuest]
 Promise = Callable[[str, Mapping[str, int]], None]
 
-KILLS, GUARD_KILLS = (10, 2) if IS_BRISK else (200, 40)
+KILLS, GUARD_KILLS = (6, 1) if IS_BRISK else (200, 40)
 #: Every so many-th process has a guard that is a program of its own, as everywhere but here; the others
 #: have one that is forked, which under emulation is there in a tenth of the time.
 PROGRAMS = 10

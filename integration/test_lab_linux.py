@@ -3,8 +3,11 @@
 
 from typing import Callable
 
+import pytest
+
 from integration.evidence.linux import LinuxGuest
 from integration.evidence.stubs import KINDS
+from integration.promises import IS_BRISK
 
 Factory = Callable[..., LinuxGuest]
 
@@ -21,6 +24,7 @@ END
 """
 
 
+@pytest.mark.skipif(IS_BRISK, reason="a boot more, and the suite of Linux guests runs scripts as well: with FULL=1")
 def test_scripts_run(linux_guest: Factory) -> None:
     """A script's output and exit status come back, whole, and the next one runs as well."""
     guest = linux_guest(vcpus=2)

@@ -12,9 +12,9 @@ from integration.lab.releases import Release
 SECONDS: Dict[str, Tuple[float, float]] = {
     "integration/test_bystanders.py": (25, 40),
     "integration/test_demo.py": (10, 60),
-    "integration/test_hvm_guest.py": (45, 60),
-    "integration/test_kills.py": (30, 330),
-    "integration/test_lab_linux.py": (20, 20),
+    "integration/test_hvm_guest.py": (40, 60),
+    "integration/test_kills.py": (25, 330),
+    "integration/test_lab_linux.py": (1, 20),
     "integration/test_linux_guest.py": (95, 95),
     "integration/test_modes.py": (20, 35),
     "integration/test_races.py": (45, 135),
@@ -22,7 +22,7 @@ SECONDS: Dict[str, Tuple[float, float]] = {
     "integration/toolstacks/test_ansible.py": (50, 200),
     "integration/toolstacks/test_deb.py": (1, 80),
     "integration/toolstacks/test_libvirt.py": (110, 150),
-    "integration/toolstacks/test_xapi.py": (50, 70),
+    "integration/toolstacks/test_xapi.py": (30, 70),
 }
 OTHERS = 15.0
 #: Where there is no libvirt all of this is skipped.
