@@ -21,14 +21,14 @@ from integration.promises import IS_BRISK
 from xenvcpu.api import Dom0Domain, VcpuContext, open_host
 from xenvcpu.errors import HypercallError
 
-#: A process that is younger than its warm-up still grows.
-CYCLES, WARM_UP, STEP = (160, 60, 20) if IS_BRISK else (2000, 200, 200)
+#: A process that is younger than its warm-up still grows. Another host is opened and closed every so many cycles.
+CYCLES, WARM_UP, STEP, REOPEN = (160, 60, 20, 80) if IS_BRISK else (2000, 200, 200, 200)
 #: One cycle after the other, round and round: the vcpus, and whether Xen refuses the last of them.
 KINDS: Tuple[Tuple[Tuple[int, ...], bool], ...] = (
     ((1,), False), ((1, 2, 3), False), ((2,), False), ((1, 2, 3), True),
 )
-#: A look at the domain, as list and show do it, after so many cycles; another host, opened and closed, after so many.
-LOOK, REOPEN = 10, STEP
+#: A look at the domain, as list and show do it, every so many cycles.
+LOOK = 10
 
 
 class Cycles:
