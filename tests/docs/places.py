@@ -82,7 +82,7 @@ ON_XEN: Mapping[str, str] = {
         f"{_TOOLSTACKS}/test_libvirt.py::test_virsh_start_brings_the_declared_vcpus_by_the_hook",
     ),
     "ansible-playbook": f"{_TOOLSTACKS}/test_ansible.py::"
-                        "test_first_run_changes_second_does_not_check_mode_touches_nothing",
+                        "test_a_task_starts_the_vcpus_that_it_names",
 }
 """The commands that are documented, and run here on the model and on stand-ins: which suite of the lab runs each on a
 real Xen. `start self` is `start` inside a guest."""
