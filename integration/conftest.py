@@ -19,12 +19,12 @@ LinuxGuestFactory = Callable[..., LinuxGuest]
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Names the markers of the suites."""
+    """Names the markers of the suites; where counts are brisk, guards are forked."""
     config.addinivalue_line("markers", "smoke: one of the few that run on every release, whatever else does")
     config.addinivalue_line("markers", "last: what an emulated host may not be itself after; runs when all else has")
+    config.addinivalue_line("markers", "lab_limit(seconds): what the lab lets this test take, if not its default")
     if promises.IS_BRISK:
         forkedguard.give_all()
-    config.addinivalue_line("markers", "lab_limit(seconds): what the lab lets this test take, if not its default")
 
 
 def pytest_collection_modifyitems(items: List[pytest.Item]) -> None:
