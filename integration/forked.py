@@ -162,13 +162,11 @@ def _kernel_stack(pid: int) -> str:
         return ""
 
 
-def command(*arguments: object, folder: Optional[Path] = None) -> Task:
+def command(*arguments: object) -> Task:
     """The command ``xenvcpu`` as a task, without the time that a new Python takes."""
     _import_commands()
 
     def run() -> None:
-        if folder is not None:
-            os.chdir(folder)
         sys.argv = ["xenvcpu", *map(str, arguments)]
         main()
 

@@ -18,9 +18,8 @@ from xenvcpu.deadline import Deadline
 from xenvcpu.errors import DeviceAccessError, HypercallError, RestrictedError, XenVcpuError
 from xenvcpu.ports.dom0 import Dom0Port
 from xenvcpu.ports.ioreq import IoreqPort
-from xenvcpu.rules.release import Since
+from xenvcpu.rules.effect import CANCELS_ACCESS
 
-_CANCELS = Since("4.14")
 _TRIES = 200
 _SHORTEST, _LONGEST = 0.001, 0.01
 """Seconds in which the vcpus run before it is looked again: more each time."""
@@ -43,7 +42,7 @@ class DeviceRequests:
         self._port, self._change, self._deadline = port, change, deadline
         self._domid = change.domain.domid
         self._is_due = (
-            change.loads and not change.force and port.release in _CANCELS and change.domain.has_device_model
+            change.loads and not change.force and port.release in CANCELS_ACCESS and change.domain.has_device_model
         )
         self._pages: Optional[IoreqPort] = None
         self._tries = 0

@@ -4,14 +4,32 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Optional, Sequence
 
-from integration.forked import Forked, command
+from integration.forked import Forked, Task, command
 from integration.promises import IS_BRISK
 
 _LIMIT = 120.0
+
+
+def program(
+    argv: Sequence[str], task: Task, *, folder: Optional[Path] = None, timeout: float = _LIMIT
+) -> subprocess.CompletedProcess[str]:
+    """Runs a program in a folder, whatever comes of it; where counts are brisk a fork does the same as a task."""
+    if not IS_BRISK:
+        return subprocess.run(argv, cwd=folder, capture_output=True, text=True, timeout=timeout)
+
+    def there() -> None:
+        if folder is not None:
+            os.chdir(folder)
+        task()
+
+    with Forked(there) as process:
+        code = process.wait(timeout)
+        return subprocess.CompletedProcess(argv, code, process.output(), process.errors())
 
 
 def xenvcpu(
@@ -19,11 +37,7 @@ def xenvcpu(
 ) -> subprocess.CompletedProcess[str]:
     """Runs ``xenvcpu`` in a folder, whatever comes of it."""
     argv = ["xenvcpu", *map(str, arguments)]
-    if not IS_BRISK:
-        return subprocess.run(argv, cwd=folder, capture_output=True, text=True, timeout=timeout)
-    with Forked(command(*arguments, folder=folder)) as process:
-        code = process.wait(timeout)
-        return subprocess.CompletedProcess(argv, code, process.output(), process.errors())
+    return program(argv, command(*arguments), folder=folder, timeout=timeout)
 
 
 def xenvcpu_json(*arguments: object) -> Any:

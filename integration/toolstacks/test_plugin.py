@@ -3,19 +3,16 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 import xml.etree.ElementTree as xml
 from pathlib import Path
-from typing import Callable, Dict, List
+from typing import Callable, Dict
 
 import pytest
 
+from integration.evidence.command import program
 from integration.evidence.tiny import TinyGuest
-from integration.forked import Forked
 from integration.guest import layout
-from integration.promises import IS_BRISK
 
 TESTS = f"""
 import pytest
@@ -44,25 +41,11 @@ def test_on_the_model(xen_domain, xen_model):
 """
 
 
-def run(words: List[str], folder: Path) -> "subprocess.CompletedProcess[str]":
-    """Runs pytest as another project does; where counts are brisk it is forked, without a new Python."""
-    argv = [sys.executable, "-m", "pytest", *words]
-    if not IS_BRISK:
-        return subprocess.run(argv, cwd=folder, capture_output=True, text=True, timeout=240, check=False)
-
-    def task() -> None:
-        os.chdir(folder)
-        sys.exit(pytest.main(words))
-
-    with Forked(task) as process:
-        code = process.wait()
-        return subprocess.CompletedProcess(argv, code, process.output(), process.errors())
-
-
 def outcomes(folder: Path, *options: str) -> Dict[str, str]:
     report = folder / "junit.xml"
     words = ["-q", "-p", "no:cacheprovider", f"--junitxml={report}", "--rootdir=.", *options, "test_other.py"]
-    done = run(words, folder)
+    argv = [sys.executable, "-m", "pytest", *words]
+    done = program(argv, lambda: sys.exit(pytest.main(words)), folder=folder, timeout=240)
     found: Dict[str, str] = {}
     for case in xml.parse(report).getroot().iter("testcase"):
         found[str(case.get("name"))] = next((child.tag for child in case if child.tag != "properties"), "passed")

@@ -12,7 +12,7 @@ from cffi import FFI
 from cbind import build
 from tests.model.machine import HEADER, END, context, cpu
 from xenvcpu._xen import ffi
-from xenvcpu.abi import ioreq, save_stream
+from xenvcpu.abi import save_stream
 from xenvcpu.model.libraries import ModelLibraries
 from xenvcpu.model.libxencall import LibXenCall
 from xenvcpu.model.libxenctrl import LibXenCtrl
@@ -27,7 +27,7 @@ LIBRARIES = {
     "xenctrl.h": LibXenCtrl, "xencall.h": LibXenCall, "xenforeignmemory.h": LibXenForeignMemory,
     "xenstore.h": LibXenStore, "xentoollog.h": LibXenToolLog,
 }
-WEB, DB = 1, 1
+WEB = 1
 
 
 def declared(file: str) -> dict[str, str]:
@@ -295,39 +295,6 @@ class TestForeignMemory:
     def test_a_guest_may_not(self, inside: ModelLibraries) -> None:
         handle = inside.xenforeignmemory.xenforeignmemory_open(ffi.NULL, 0)
         assert inside.xenforeignmemory.xenforeignmemory_map(handle, WEB, 1, 1, [0], ffi.NULL) == ffi.NULL
-        assert ffi.errno == errno.EPERM
-
-    def test_an_ioreq_page_shows_what_a_vcpu_asks_for_until_it_is_unmapped(self) -> None:
-        libraries = open_world("hvm")
-        memory = libraries.xenforeignmemory.xenforeignmemory_open(ffi.NULL, 0)
-        place = ffi.new("void **")
-        resource = libraries.xenforeignmemory.xenforeignmemory_map_resource(memory, DB, 0, 0, 1, 1, place, 1, 0)
-        server = libraries.host.named("db").ioreq_servers[0]
-        server.ask(3)
-        assert ioreq.waiting(bytes(ffi.buffer(place[0], 4096))) == server.waiting == (3,)
-        assert libraries.leaks == {"libxenforeignmemory": 1, "mappings": 1}
-        assert libraries.xenforeignmemory.xenforeignmemory_unmap_resource(memory, resource) == 0
-        with pytest.raises(MisuseError):
-            libraries.xenforeignmemory.xenforeignmemory_unmap_resource(memory, resource)
-        assert "mappings" not in libraries.leaks
-
-    @pytest.mark.parametrize(("domid", "kind", "server", "frame", "number"), [
-        (DB, 0, 1, 1, errno.ENOENT), (DB, 0, 0, 0, errno.EINVAL), (DB, 1, 0, 1, errno.EINVAL),
-        (0, 0, 0, 1, errno.EINVAL), (9, 0, 0, 1, errno.ESRCH),
-    ])
-    def test_any_other_resource_is_refused_as_xen_does(
-        self, domid: int, kind: int, server: int, frame: int, number: int
-    ) -> None:
-        library = open_world("hvm").xenforeignmemory
-        memory = library.xenforeignmemory_open(ffi.NULL, 0)
-        place = ffi.new("void **")
-        assert library.xenforeignmemory_map_resource(memory, domid, kind, server, frame, 1, place, 1, 0) == ffi.NULL
-        assert ffi.errno == number
-
-    def test_a_guest_may_not_map_one(self) -> None:
-        library = open_world("hvm", here="db").xenforeignmemory
-        memory = library.xenforeignmemory_open(ffi.NULL, 0)
-        assert library.xenforeignmemory_map_resource(memory, DB, 0, 0, 1, 1, ffi.new("void **"), 1, 0) == ffi.NULL
         assert ffi.errno == errno.EPERM
 
 

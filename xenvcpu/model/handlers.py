@@ -25,11 +25,9 @@ from xenvcpu.rules import cpu_msr as msr_rules
 from xenvcpu.rules.features import Features
 from xenvcpu.rules import effect
 from xenvcpu.rules.cpu_record import PENDING_VALID
-from xenvcpu.rules.release import Release, Since
+from xenvcpu.rules.release import Release
 
 _BEFORE_TSC_AUX = 1016
-_CANCELS_ACCESS = Since("4.14")
-"""hvmemul_cancel."""
 _TSC_AUX = cpu_record.LAYOUT.fields["msr_tsc_aux"].offset
 _MTRR_CAP = mtrr.LAYOUT.fields["msr_mtrr_cap"].offset
 _MTRR_COUNT = len(mtrr.VARIABLE) // 2
@@ -113,7 +111,8 @@ def load_cpu(host: Hypervisor, domain: Domain, vcpu: Vcpu, payload: bytes) -> No
     vcpu.set_tsc(int.from_bytes(payload[TSC_START:TSC_STOP], "little"), domain.sync_tsc)
     vcpu.is_initialised = True
     vcpu.is_down = False
-    if host.release in _CANCELS_ACCESS and any(vcpu.vcpuid in each.waiting for each in domain.ioreq_servers.values()):
+    is_waiting = any(vcpu.vcpuid in each.waiting for each in domain.ioreq_servers.values())
+    if is_waiting and host.release in effect.CANCELS_ACCESS:
         domain.cut_off.append(vcpu.vcpuid)
 
 

@@ -19,6 +19,10 @@ EFLAGS_ALL = 0x3F7FD5
 DR6_DEFAULT, DR7_DEFAULT = 0xFFFF0FF0, 0x400
 FLAT = 0xFFFFFFFF
 
+CANCELS_ACCESS = Since("4.14")
+"""Where a load of a CPU record makes Xen forget the access to a device that the vcpu is in the middle of
+(hvmemul_cancel)."""
+
 _FORCES_ACCESSED = Since("4.7.2", "4.8.1", "4.9")
 _ONLY_IF_PRESENT = Since("4.9")
 _BUSY_ALWAYS = Since("4.23")

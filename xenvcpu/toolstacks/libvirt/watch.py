@@ -131,9 +131,7 @@ class Watcher:
             if self._with_running:
                 with told("listing domains"):
                     for raw in connection.raw.listAllDomains(module.VIR_CONNECT_LIST_DOMAINS_ACTIVE):
-                        handle = UUID(raw.UUIDString())
-                        if self._done.get(handle) != raw.ID():
-                            self._attempts.add(handle, self._clock())
+                        self._attempts.look(UUID(raw.UUIDString()), self._clock())
             self._log.write(INFO, f"listening to {connection.uri}")
             self._tell("READY=1", f"STATUS=Listening to {connection.uri}")
             while True:
