@@ -93,8 +93,13 @@ def _results(cache: Cache, options: argparse.Namespace) -> Path:
     return results
 
 
+def _after_dashes(words: List[str]) -> List[str]:
+    """Returns ``words`` without the ``--`` before them, which argparse takes away in some cases only."""
+    return words[1:] if words[:1] == ["--"] else words
+
+
 def _exec(options: argparse.Namespace) -> int:
-    argv = options.argv[1:] if options.argv[:1] == ["--"] else options.argv
+    argv = _after_dashes(options.argv)
     if not argv:
         raise LabError("exec: no command given")
     cache = Cache()
@@ -110,7 +115,9 @@ def _exec(options: argparse.Namespace) -> int:
 
 def _run(options: argparse.Namespace, more: List[str]) -> int:
     cache = Cache()
-    arguments = [*more, "-k", options.expression] if options.expression else more
+    arguments = _after_dashes(more)
+    if options.expression:
+        arguments += ["-k", options.expression]
     with _booked(cache) as scratch:
         doctor.demand(doctor.diagnose())
         order = runs.Order(

@@ -6,7 +6,7 @@ from typing import Dict
 
 import pytest
 
-from integration.lab import runs
+from integration.lab import cli, doctor, runs
 from integration.lab.outcome import Outcome, Verdict
 
 GOOD = Outcome(status=0, tests={"t::a": Verdict("t::a", "passed", properties=(("promise:kills:kills", 40),))})
@@ -47,3 +47,17 @@ def test_a_machine_carries_at_least_one_host() -> None:
     """As many as are asked for, else as many as it has processors and memory for."""
     assert runs.at_once(7) == 7
     assert runs.at_once(0) >= 1
+
+
+@pytest.mark.parametrize("dashes", [[], ["--"]])
+def test_what_follows_two_dashes_is_for_pytest(
+    dashes: "list[str]", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The dashes themselves are not: pytest would take what follows for names of files."""
+    orders = []
+    monkeypatch.setenv("XENVCPU_LAB_CACHE", str(tmp_path))
+    monkeypatch.setattr(doctor, "diagnose", lambda: doctor.Diagnosis((), (), ()))
+    monkeypatch.setattr(runs, "run", lambda order, *rest: orders.append(order) or 0)
+    words = ["run", "--wheel", str(tmp_path), *dashes, "integration/test_lab.py", "-x"]
+    assert cli.main(words) == 0
+    assert orders[0].arguments == ("integration/test_lab.py", "-x")
