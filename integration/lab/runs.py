@@ -29,7 +29,7 @@ EXIT_LOST = 4
 HOST_MEMORY = 4 << 30
 #: Where a test is chosen by its mark, this is its.
 SMOKE = ("-m", "smoke")
-_SMOKE_SECONDS = 150.0
+_SMOKE_SECONDS = 110.0
 #: The job ends so many seconds before the host does.
 _MARGIN = 60.0
 

@@ -10,26 +10,26 @@ from integration.lab.releases import Release
 #: Seconds that suites take where they take long, each with brisk and with full counts. No verdict depends on them,
 #: only how evenly hosts are busy.
 SECONDS: Dict[str, Tuple[float, float]] = {
-    "integration/test_bystanders.py": (30, 40),
-    "integration/test_demo.py": (10, 60),
-    "integration/test_hvm_guest.py": (45, 60),
-    "integration/test_kills.py": (25, 330),
-    "integration/test_lab_linux.py": (1, 20),
-    "integration/test_linux_guest.py": (85, 95),
-    "integration/test_modes.py": (25, 35),
-    "integration/test_races.py": (55, 135),
-    "integration/test_soak.py": (40, 200),
-    "integration/toolstacks/test_ansible.py": (50, 200),
-    "integration/toolstacks/test_deb.py": (1, 80),
-    "integration/toolstacks/test_libvirt.py": (110, 150),
-    "integration/toolstacks/test_xapi.py": (30, 70),
+    "integration/test_bystanders.py": (22, 28),
+    "integration/test_demo.py": (7, 42),
+    "integration/test_hvm_guest.py": (30, 42),
+    "integration/test_kills.py": (20, 230),
+    "integration/test_lab_linux.py": (1, 14),
+    "integration/test_linux_guest.py": (55, 62),
+    "integration/test_modes.py": (13, 25),
+    "integration/test_races.py": (37, 95),
+    "integration/test_soak.py": (20, 140),
+    "integration/toolstacks/test_ansible.py": (33, 140),
+    "integration/toolstacks/test_deb.py": (1, 56),
+    "integration/toolstacks/test_libvirt.py": (75, 105),
+    "integration/toolstacks/test_xapi.py": (18, 49),
 }
-OTHERS = 15.0
+OTHERS = 10.0
 #: Where there is no libvirt all of this is skipped.
 NEEDS_LIBVIRT = "integration/toolstacks/test_libvirt.py"
 
 #: A release is spread over hosts so that each is busy for about so long: a boot costs some 25 s.
-SHARE = 400.0
+SHARE = 270.0
 
 
 @dataclass(frozen=True)
