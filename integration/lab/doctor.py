@@ -9,13 +9,11 @@ from typing import Callable, List, Tuple
 from integration.lab import aptsources
 from integration.lab.commands import have, run
 from integration.lab.errors import CommandError, HostCannotError
-from integration.lab.qemu import QEMU
 
 _INSTALL_LIMIT = 900.0
 
 #: Programs that the lab runs, and the Debian package of each.
 PROGRAMS: Tuple[Tuple[str, str], ...] = (
-    (QEMU, "qemu-system-x86"),
     ("as", "binutils"),
     ("ld", "binutils"),
     ("dpkg-deb", "dpkg"),

@@ -7,10 +7,11 @@ byte code and module indexes are made by exactly the versions that use them.
 
 import os
 from pathlib import Path
+from typing import List
 
 from integration.lab.commands import run
 
-_LIBRARIES = "usr/lib/x86_64-linux-gnu"
+LIBRARIES = "usr/lib/x86_64-linux-gnu"
 
 
 class ForeignRoot:
@@ -23,6 +24,12 @@ class ForeignRoot:
     def __init__(self, path: Path) -> None:
         self.path = path
 
+    def argv(self, program: str) -> List[str]:
+        """Returns the words that start ``program``; see ``run`` for what that is."""
+        libraries = self.path / LIBRARIES
+        loader = libraries / "ld-linux-x86-64.so.2"
+        return [str(loader), "--library-path", str(libraries), str(self.path / program)]
+
     def run(self, program: str, *arguments: str, timeout: float) -> str:
         """Runs ``program`` of the image and returns what it printed.
 
@@ -32,12 +39,9 @@ class ForeignRoot:
             arguments: Its arguments; paths are those of this machine.
             timeout: Limit in seconds.
         """
-        libraries = self.path / _LIBRARIES
-        loader = next(libraries.glob("ld-linux-x86-64.so.2"))
-        argv = [str(loader), "--library-path", str(libraries), str(self.path / program)]
         env = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
         env["PYTHONHOME"] = str(self.path / "usr")
-        return run([*argv, *arguments], timeout=timeout, env=env)
+        return run([*self.argv(program), *arguments], timeout=timeout, env=env)
 
     def compile_python(self, directory: Path, base: Path) -> None:
         """Byte-compiles a tree with the image's Python.

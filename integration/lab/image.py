@@ -13,6 +13,7 @@ from integration.lab import (
     cpio,
     dpkgdatabase,
     elf,
+    emulator,
     foreignroot,
     job as jobs,
     kernel,
@@ -38,6 +39,7 @@ def _sources(*modules: ModuleType) -> List[str]:
 class Parts:
     """The cached parts of an image: directories of artifacts."""
 
+    emulator: Path
     userland: Path
     kernel: Path
     python: Path
@@ -58,7 +60,7 @@ class ImageBuilder:
     def parts(self, release: Release, wheel: Optional[Path]) -> Parts:
         """Returns the parts of a release's image, with ``wheel`` installed."""
         user = self._userland(release)
-        return Parts(user, self._kernel(user), self._python(release, user, wheel))
+        return Parts(self._emulator(), user, self._kernel(user), self._python(release, user, wheel))
 
     def wheel(self) -> Optional[Path]:
         """Returns the wheel of the checkout, or None while it has no package."""
@@ -72,6 +74,15 @@ class ImageBuilder:
 
         key = wheels.source_fingerprint(PROJECT)
         return next(self._cache.get("wheel", [key], build).glob("*.whl"))
+
+    def _emulator(self) -> Path:
+        def build(directory: Path, scratch: Path) -> None:
+            self._say(f"fetching QEMU ({releases.EMULATOR_SUITE})")
+            emulator.build(directory, scratch)
+
+        inputs = [releases.EMULATOR_SUITE, *releases.EMULATOR_PACKAGES]
+        inputs += [*aptsources.lines_for(releases.EMULATOR_SUITE), *_sources(emulator, packages)]
+        return self._cache.get("emulator", inputs, build)
 
     def _userland(self, release: Release) -> Path:
         def build(directory: Path, scratch: Path) -> None:
@@ -140,4 +151,5 @@ def compose(
         for piece in pieces:
             with piece.open("rb") as source:
                 shutil.copyfileobj(source, image, 1 << 20)
-    return Machine(parts.userland / "xen.elf", vmlinux, initrd, is_pvh=release.is_pvh)
+    qemu = emulator.command(parts.emulator)
+    return Machine(qemu, parts.userland / "xen.elf", vmlinux, initrd, is_pvh=release.is_pvh)

@@ -14,9 +14,8 @@ import signal
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, List, Optional
+from typing import IO, List, Optional, Tuple
 
-QEMU = "qemu-system-x86_64"
 _PR_SET_PDEATHSIG = 1
 
 
@@ -25,6 +24,7 @@ class Machine:
     """What to boot.
 
     Attributes:
+        emulator: The words that start QEMU.
         xen: The hypervisor, an ELF file.
         kernel: The dom0 kernel, an ELF file.
         initrd: The dom0 image.
@@ -34,6 +34,7 @@ class Machine:
         is_pvh: Whether the dom0 is a PVH domain; Xen wants an IOMMU for that.
     """
 
+    emulator: Tuple[str, ...]
     xen: Path
     kernel: Path
     initrd: Path
@@ -48,7 +49,7 @@ class Machine:
         xen += f" dom0_max_vcpus=1 noreboot=0 bootscrub=0 {self.xen_options}"
         xen += " dom0=pvh" if self.is_pvh else ""
         dom0 = f"{self.kernel} console=hvc0 panic=-1 rdinit=/init quiet"
-        argv = [QEMU, "-accel", "tcg,thread=multi,tb-size=512"]
+        argv = [*self.emulator, "-accel", "tcg,thread=multi,tb-size=512"]
         argv += ["-cpu", "qemu64,+svm,+npt,+rdrand", "-smp", "1", "-m", str(self.memory)]
         argv += ["-nodefaults", "-display", "none", "-no-reboot", "-net", "none"]
         argv += ["-kernel", str(self.xen), "-append", xen]

@@ -10,6 +10,10 @@ from integration.lab.errors import LabError
 KERNEL_SUITE = "bookworm"
 KERNEL_PACKAGE = "linux-image-amd64"
 
+#: The emulator: the newest suite whose QEMU runs everything.
+EMULATOR_SUITE = "bookworm"
+EMULATOR_PACKAGES: Tuple[str, ...] = ("qemu-system-x86", "seabios")
+
 #: Modules wanted in a dom0 or a guest; what they depend on comes along.
 KERNEL_MODULES: Tuple[str, ...] = (
     "xen-evtchn",

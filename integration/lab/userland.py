@@ -9,7 +9,7 @@ from integration.lab import dpkgdatabase
 from integration.lab.commands import run
 from integration.lab.cpio import Archive, left_out
 from integration.lab.elf import closure
-from integration.lab.foreignroot import ForeignRoot
+from integration.lab.foreignroot import LIBRARIES, ForeignRoot
 from integration.lab.packages import PackageSource, unpack
 from integration.lab.releases import Release
 
@@ -25,19 +25,17 @@ _FILES: Dict[str, str] = {
 _LINKS: Dict[str, str] = {"usr/bin/awk": "mawk", "var/run": "/run"}
 _DIRECTORIES = ("dev", "proc", "sys", "run", "tmp", "root", "var/log/libvirt", "var/log/xen", "var/lib/xen")
 
-_LIBRARIES = "usr/lib/x86_64-linux-gnu"
-
 #: Not in the dom0: the hypervisor, of libvirt all but its driver for Xen, and what QEMU needs for
 #: screens, sound and machines that are none of Xen's.
 _NOT_IN_DOM0 = (
     "boot",
-    f"{_LIBRARIES}/libvirt/connection-driver/libvirt_driver_[!l]*",
-    f"{_LIBRARIES}/libvirt/[ls]*",
+    f"{LIBRARIES}/libvirt/connection-driver/libvirt_driver_[!l]*",
+    f"{LIBRARIES}/libvirt/[ls]*",
     "usr/lib/libvirt",
     "usr/lib/python3/dist-packages/libvirt*_lxc*",
     "usr/lib/python3/dist-packages/libvirt*_qemu*",
-    f"{_LIBRARIES}/gstreamer*",
-    f"{_LIBRARIES}/qemu",
+    f"{LIBRARIES}/gstreamer*",
+    f"{LIBRARIES}/qemu",
     "usr/lib/ipxe",
     "usr/share/augeas",
     "usr/share/iso-codes",
@@ -69,7 +67,7 @@ _NOT_IN_GUEST = (
     "boot",
     "etc/libvirt",
     "etc/xen",
-    f"{_LIBRARIES}/libvirt",
+    f"{LIBRARIES}/libvirt",
     "usr/lib/libvirt",
     "usr/lib/python3/dist-packages",
     "usr/lib/xen-*",
@@ -108,7 +106,7 @@ _NOT_IN_GUEST = (
 
 def _guest_libraries(root: Path) -> Set[str]:
     """Returns the libraries that what is left in a Linux guest needs."""
-    directory = root / _LIBRARIES
+    directory = root / LIBRARIES
     opened = [path for pattern in _GUEST_LIBRARIES for path in directory.glob(pattern)]
     programs = [
         path
@@ -123,8 +121,8 @@ def _guest_libraries(root: Path) -> Set[str]:
 
 def _not_in_guest(root: Path) -> Tuple[str, ...]:
     libraries = _guest_libraries(root)
-    others = {path.name for path in (root / _LIBRARIES).iterdir()} - libraries
-    return (*_NOT_IN_GUEST, *(f"{_LIBRARIES}/{name}" for name in sorted(others)))
+    others = {path.name for path in (root / LIBRARIES).iterdir()} - libraries
+    return (*_NOT_IN_GUEST, *(f"{LIBRARIES}/{name}" for name in sorted(others)))
 
 
 def _finish(root: ForeignRoot) -> None:

@@ -12,7 +12,7 @@ import pytest
 from integration.lab.errors import LostHostError
 from integration.lab.host import EmulatedHost, Limits
 from integration.lab.outcome import closing_line
-from integration.lab.qemu import QEMU, Machine
+from integration.lab.qemu import Machine
 from integration.lab.runner import Runner
 
 Program = Callable[[str, str], Path]
@@ -42,7 +42,8 @@ for step in plays[min(attempt, len(plays) - 1)]:
         os.write(1, json.dumps(step).encode() + b"\\n")
 """
 
-MACHINE = Machine(Path("xen"), Path("kernel"), Path("initrd"))
+QEMU = "qemu-stand-in"
+MACHINE = Machine((QEMU,), Path("xen"), Path("kernel"), Path("initrd"))
 COUNTED = [["promise:t:tries", 3], ["x", 1]]
 PASSED = {"event": "test", "nodeid": "t::a", "outcome": "passed", "seconds": 0.1, "properties": COUNTED}
 FAILED = {"event": "test", "nodeid": "t::b", "outcome": "failed", "seconds": 0.1, "detail": "why"}

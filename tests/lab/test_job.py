@@ -58,7 +58,7 @@ def test_old_pythons_need_more() -> None:
 
 def test_one_processor_and_no_kvm() -> None:
     """The settings that keep guests from being lost are on the command line."""
-    argv = Machine(Path("x"), Path("k"), Path("i")).command()
+    argv = Machine(("qemu", "-L"), Path("x"), Path("k"), Path("i")).command()
     assert argv[argv.index("-smp") + 1] == "1"
     assert argv[argv.index("-accel") + 1].startswith("tcg")
     assert "+svm,+npt,+rdrand" in argv[argv.index("-cpu") + 1]
@@ -67,7 +67,7 @@ def test_one_processor_and_no_kvm() -> None:
 
 def test_a_pvh_dom0_gets_an_iommu() -> None:
     """Xen makes no PVH dom0 without one, and its channels must not go past it."""
-    pv, pvh = (Machine(Path("x"), Path("k"), Path("i"), is_pvh=is_pvh) for is_pvh in (False, True))
+    pv, pvh = (Machine(("qemu", "-L"), Path("x"), Path("k"), Path("i"), is_pvh=is_pvh) for is_pvh in (False, True))
     assert "dom0=pvh" in pvh.command()[pvh.command().index("-append") + 1].split()
     assert {"q35", "amd-iommu"} <= set(pvh.command())
     assert "iommu_platform=on" in pvh.serial_device and "iommu_platform" not in pv.serial_device
