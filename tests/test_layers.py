@@ -37,6 +37,7 @@ ALLOWED: Dict[str, Set[str]] = {
         "audit", "calls", "capture", "change", "deadline", "devicerequests", "fitness", "heldpause", "keeper", "left",
         "ports", "putback", "readback",
     },
+    "guestplan": VALUES | {"newvcpu", "ports"}, "guestleft": {"errors", "ports"},
     "execute": VALUES | {"keeper", "plan", "ports", "transaction"},
     "model": VALUES | CBIND,
 }

@@ -6,60 +6,30 @@ from __future__ import annotations
 import errno
 import hashlib
 import time
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import contextmanager
 from functools import partial
-from typing import Any, Callable, Iterator, List, Optional, Sequence, Tuple, Type
+from typing import Callable, Iterator, List, Optional, Sequence, Tuple, Type
 
-from xenvcpu import encoding
+from xenvcpu import guestleft
 from xenvcpu.abi.layout import Image
 from xenvcpu.abi.vcpu_info import Runstate
 from xenvcpu.audit import Audit, no_audit, outcome_of
-from xenvcpu.context.vcpu_context import VcpuContext
 from xenvcpu.errors import (
-    ChangeError, HostError, LastVcpuError, NoSuchVcpuError, RefusedContextError, StartError, StopError, VcpuOnlineError,
-    XenVcpuError,
+    ChangeError, HostError, LastVcpuError, NoSuchVcpuError, StartError, StopError, XenVcpuError,
 )
 from xenvcpu.execute import StartReport
+from xenvcpu.guestplan import GuestPlan, make_guest_plan
 from xenvcpu.heldsignals import held_signals
 from xenvcpu.newvcpu import Render
 from xenvcpu.ports.failure import failure
 from xenvcpu.ports.guest import GuestPort, VcpuOp
-from xenvcpu.rules import check
 from xenvcpu.rules.features import UNKNOWN, Features
 from xenvcpu.rules.release import Release
 from xenvcpu.rules.vcpuop import needs_vcpu_info
 from xenvcpu.rules.vcpuop import LEGACY_MAX_VCPUS
-from xenvcpu.rules.verdict import Verdict
 from xenvcpu.vcpustate import VcpuState
 
 _DOWN_TIMEOUT = 5.0
-_ATTEMPTS = 3
-
-
-@dataclass(frozen=True)
-class GuestPlan:
-    """A start from inside the guest: initialise every vcpu, then make every one run."""
-
-    contexts: Tuple[Tuple[int, Image, Verdict], ...]
-
-    def steps(self) -> List[str]:
-        """The sequence in words, one step a line."""
-        who = ", ".join(str(vcpuid) for vcpuid, _, _ in self.contexts)
-        return [f"VCPUOP_initialise for vcpu {who}", f"VCPUOP_up for vcpu {who}"]
-
-    def as_dict(self) -> dict[str, Any]:
-        """The plan as `--dry-run --json` prints it."""
-        return {
-            "domid": None, "name": "self", "interface": "vcpuop", "steps": self.steps(),
-            "vcpus": [
-                {
-                    "vcpuid": vcpuid, **verdict.as_dict(),
-                    "vcpu_hvm_context": {field: hex(value) for field, value in image.values.items()},
-                }
-                for vcpuid, image, verdict in self.contexts
-            ],
-        }
 
 
 @contextmanager
@@ -84,14 +54,6 @@ def _whole(what: str, failed: Type[ChangeError], left: Callable[[], Tuple[str, .
             failure = failed(f"{what} was interrupted ({type(error).__name__})", domid=None, restored=False)
             failure.left = told
             raise failure from error
-
-
-def _asked(question: Callable[[int], bool], vcpuid: int) -> Optional[bool]:
-    """What Xen answers of a vcpu; None when it does not."""
-    try:
-        return question(vcpuid)
-    except XenVcpuError:
-        return None
 
 
 class GuestDomain:
@@ -180,26 +142,8 @@ class GuestDomain:
     def plan(
         self, vcpuids: Sequence[int], render: Render, *, features: Features = UNKNOWN, force: bool = False
     ) -> GuestPlan:
-        """Plan a start; nothing is touched.
-
-        Raises:
-            NoSuchVcpuError: The domain has no such vcpu.
-            VcpuOnlineError: One of them is up.
-            RefusedContextError: Xen would refuse a context, or the domain would crash.
-            ContextError: A context has fields that VCPUOP_initialise cannot carry.
-        """
-        planned = []
-        for vcpuid in sorted(set(vcpuids)):
-            if self._port.is_up(vcpuid):
-                raise VcpuOnlineError(f"vcpu {vcpuid} is up; stop it first", vcpuid=vcpuid)
-            wanted = render(vcpuid)
-            context = wanted if isinstance(wanted, VcpuContext) else encoding.as_context(wanted)
-            image = encoding.to_vcpu_hvm_context(context)
-            verdict = check.check_context(image, self.release, features, vcpuid)
-            if verdict.verdict != "accepted" and not force:
-                raise RefusedContextError(verdict, vcpuid=vcpuid)
-            planned.append((vcpuid, image, verdict))
-        return GuestPlan(tuple(planned))
+        """Plan a start; nothing is touched. See `xenvcpu.guestplan.make_guest_plan` for what it raises."""
+        return make_guest_plan(self._port, vcpuids, render, self.release, features=features, force=force)
 
     def execute(self, plan: GuestPlan) -> StartReport:
         """Carry out a plan. All vcpus are initialised before the first one runs.
@@ -219,7 +163,7 @@ class GuestDomain:
         contexts = hashlib.sha256()
         for vcpuid, image, _ in plan.contexts:
             contexts.update(vcpuid.to_bytes(4, "little") + image.pack())
-        left = partial(self._left_started, tried)
+        left = partial(guestleft.of_start, self._port, tried)
         with self._change("start", vcpuids, StartError, left, digest=contexts.hexdigest()):
             # Up to 4.18 those without a registered vcpu_info are refused: they go first, when nothing is spent yet.
             for vcpuid, image, _ in sorted(plan.contexts, key=lambda each: each[0] < LEGACY_MAX_VCPUS):
@@ -229,21 +173,6 @@ class GuestDomain:
                 self._port.up(vcpuid)
         findings = tuple((vcpuid, finding) for vcpuid, _, verdict in plan.contexts for finding in verdict.findings)
         return StartReport(None, tuple(vcpuids), (), None, findings)
-
-    def _left_started(self, vcpuids: Sequence[int]) -> Tuple[str, ...]:
-        """What a start that failed leaves, with what can still be done: nobody inside can make a vcpu fresh."""
-        lines = []
-        for vcpuid in sorted(vcpuids):
-            is_up = _asked(self._port.is_up, vcpuid)
-            if is_up:
-                lines.append(f"vcpu {vcpuid} is up")
-            elif is_up is None or _asked(self._port.is_initialised, vcpuid) is not False:
-                may = "may be" if is_up is None else "is"
-                lines.append(
-                    f"vcpu {vcpuid} {may} initialised and down: `xenvcpu up self {vcpuid}` lets it run,"
-                    " `xenvcpu stop` in dom0 makes it fresh"
-                )
-        return tuple(lines)
 
     def start(
         self, vcpuids: Sequence[int], render: Render, *, features: Features = UNKNOWN, force: bool = False
@@ -262,16 +191,10 @@ class GuestDomain:
         """
         wanted = sorted(set(vcpuids))
         down = tuple(vcpuid for vcpuid in wanted if not self._port.is_up(vcpuid))
-        with self._change("up", down, ChangeError, partial(self._left_up, down)):
+        with self._change("up", down, ChangeError, partial(guestleft.of_up, self._port, down)):
             for vcpuid in down:
                 self._port.up(vcpuid)
         return down
-
-    def _left_up(self, vcpuids: Sequence[int]) -> Tuple[str, ...]:
-        """Those that run by now: they are not stopped again, for they have run."""
-        words = {True: "is", None: "may be"}
-        found = ((vcpuid, _asked(self._port.is_up, vcpuid)) for vcpuid in vcpuids)
-        return tuple(f"vcpu {vcpuid} {words[is_up]} up" for vcpuid, is_up in found if is_up in words)
 
     def stop(self, vcpuids: Sequence[int], *, force: bool = False) -> Tuple[int, ...]:
         """Make vcpus down (VCPUOP_down). They stay initialised: only dom0 or INIT makes them fresh.
@@ -288,21 +211,11 @@ class GuestDomain:
         if up and not up - wanted and not force:
             raise LastVcpuError("the last vcpu that goes down powers the domain off; use --force for that")
         taken = sorted(wanted & up)
-        with self._change("stop", taken, StopError, partial(self._left_down, taken)):
+        with self._change("stop", taken, StopError, partial(guestleft.of_stop, self._port, taken)):
             for vcpuid in sorted(wanted):
                 self._port.down(vcpuid)
             self._wait_off_processor(taken)
         return tuple(taken)
-
-    def _left_down(self, vcpuids: Sequence[int]) -> Tuple[str, ...]:
-        """Let those run on that were taken, for nothing of them is lost; those with which that fails."""
-        left = list(vcpuids)
-        for _ in range(_ATTEMPTS):
-            for vcpuid in tuple(left):
-                with suppress(XenVcpuError):
-                    self._port.up(vcpuid)
-                    left.remove(vcpuid)
-        return tuple(f"vcpu {vcpuid} may be down: `xenvcpu up self {vcpuid}` lets it run on" for vcpuid in left)
 
     def _wait_off_processor(self, vcpuids: Sequence[int]) -> None:
         """VCPUOP_down does not wait (trap 34): a vcpu may still run for a moment; then it is offline, or blocked."""

@@ -18,7 +18,8 @@ from tests.toolstacks.conftest import Run
 from tests.toolstacks.virt import CONTEXT, URI, connected, domain_xml, element
 from xenvcpu.errors import DomainError, HostError, NoSuchDomainError
 from xenvcpu.toolstacks.declaration import Declaration, DeclarationError
-from xenvcpu.toolstacks.libvirt.connection import Connection, LibvirtError, is_remote
+from xenvcpu.toolstacks.libvirt.connection import Connection, is_remote
+from xenvcpu.toolstacks.libvirt.library import LibvirtError
 from xenvcpu.toolstacks.libvirt.metadata import read_domain
 
 WEB = uuid.UUID(int=0x1234)

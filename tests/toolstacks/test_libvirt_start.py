@@ -14,7 +14,8 @@ from tests.toolstacks.virt import CONTEXT, URI, connected, domain_xml, handle, o
 from xenvcpu.errors import DomainError, HostError, RefusedContextError
 from xenvcpu.host import open_host
 from xenvcpu.toolstacks.declaration import Declaration
-from xenvcpu.toolstacks.libvirt.connection import Connection, library
+from xenvcpu.toolstacks.libvirt.connection import Connection
+from xenvcpu.toolstacks.libvirt.library import library
 from xenvcpu.toolstacks.libvirt.start import start
 
 

@@ -58,7 +58,7 @@ def of_xen(monkeypatch: pytest.MonkeyPatch) -> None:
 def connected() -> Iterator[Any]:
     """libvirt's own connection; what is done through it is seen through every other of this process."""
     pytest.importorskip("libvirt")
-    from xenvcpu.toolstacks.libvirt.connection import library
+    from xenvcpu.toolstacks.libvirt.library import library
 
     raw = library().open(URI)
     try:

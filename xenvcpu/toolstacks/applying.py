@@ -10,7 +10,8 @@ from xenvcpu import vcpuset
 from xenvcpu.dom0domain import Dom0Domain
 from xenvcpu.errors import DomainError, XenVcpuError
 from xenvcpu.execute import StartReport
-from xenvcpu.guestdomain import GuestDomain, GuestPlan
+from xenvcpu.guestdomain import GuestDomain
+from xenvcpu.guestplan import GuestPlan
 from xenvcpu.plan import Plan, make_plan
 from xenvcpu.rules.features import UNKNOWN, Features
 from xenvcpu.rules.verdict import Finding

@@ -77,7 +77,7 @@ def remove_hook(session: Session, folder: str) -> None:
 @pass_session
 def install_service(session: Session, folder: str) -> None:
     """Install `xenvcpu libvirt watch` as a service that is ready to be enabled."""
-    from xenvcpu.toolstacks.libvirt.connection import library
+    from xenvcpu.toolstacks.libvirt.library import library
 
     path = _folder(folder, "systemd has its units there") / install.UNIT
     then = f"systemctl daemon-reload && systemctl enable --now {install.UNIT}"

@@ -15,7 +15,7 @@ from xenvcpu.cli.options import (
 )
 from xenvcpu.cli.output import print_json, say
 from xenvcpu.execute import StartReport
-from xenvcpu.guestdomain import GuestPlan
+from xenvcpu.guestplan import GuestPlan
 from xenvcpu.newvcpu import in_words
 from xenvcpu.plaintext import plain
 from xenvcpu.plan import Plan

@@ -12,7 +12,9 @@ from xenvcpu.host import Host
 from xenvcpu.rules.features import UNKNOWN, Features
 from xenvcpu.toolstacks import firmware
 from xenvcpu.toolstacks.applying import Change, apply
-from xenvcpu.toolstacks.libvirt.connection import Connection, LibvirtDomain, library, require_local
+from xenvcpu.toolstacks.libvirt.connection import Connection, require_local
+from xenvcpu.toolstacks.libvirt.domain import LibvirtDomain
+from xenvcpu.toolstacks.libvirt.library import library
 
 
 def start(

@@ -23,7 +23,8 @@ from xenvcpu.toolstacks.applying import Change
 from xenvcpu.toolstacks.declaration import Declaration
 from xenvcpu.toolstacks.libvirt.attempts import Attempts, delay_after
 from xenvcpu.toolstacks.libvirt.begin import sentence
-from xenvcpu.toolstacks.libvirt.connection import Connection, library, require_local, told
+from xenvcpu.toolstacks.libvirt.connection import Connection, require_local
+from xenvcpu.toolstacks.libvirt.library import library, told
 from xenvcpu.toolstacks.libvirt.log import ERROR, INFO, WARNING, Log
 from xenvcpu.toolstacks.libvirt.notify import notify
 

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: MIT
+"""A start from inside the guest, before it is carried out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, List, Sequence, Tuple
+
+from xenvcpu import encoding
+from xenvcpu.abi.layout import Image
+from xenvcpu.context.vcpu_context import VcpuContext
+from xenvcpu.errors import RefusedContextError, VcpuOnlineError
+from xenvcpu.newvcpu import Render
+from xenvcpu.ports.guest import GuestPort
+from xenvcpu.rules import check
+from xenvcpu.rules.features import UNKNOWN, Features
+from xenvcpu.rules.release import Release
+from xenvcpu.rules.verdict import Verdict
+
+
+@dataclass(frozen=True)
+class GuestPlan:
+    """A start from inside the guest: initialise every vcpu, then make every one run."""
+
+    contexts: Tuple[Tuple[int, Image, Verdict], ...]
+
+    def steps(self) -> List[str]:
+        """The sequence in words, one step a line."""
+        who = ", ".join(str(vcpuid) for vcpuid, _, _ in self.contexts)
+        return [f"VCPUOP_initialise for vcpu {who}", f"VCPUOP_up for vcpu {who}"]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The plan as `--dry-run --json` prints it."""
+        return {
+            "domid": None, "name": "self", "interface": "vcpuop", "steps": self.steps(),
+            "vcpus": [
+                {
+                    "vcpuid": vcpuid, **verdict.as_dict(),
+                    "vcpu_hvm_context": {field: hex(value) for field, value in image.values.items()},
+                }
+                for vcpuid, image, verdict in self.contexts
+            ],
+        }
+
+
+def make_guest_plan(
+    port: GuestPort, vcpuids: Sequence[int], render: Render, release: Release, *, features: Features = UNKNOWN,
+    force: bool = False,
+) -> GuestPlan:
+    """Look at what is there, and judge every context.
+
+    Raises:
+        NoSuchVcpuError: The domain has no such vcpu.
+        VcpuOnlineError: One of them is up.
+        RefusedContextError: Xen would refuse a context, or the domain would crash.
+        ContextError: A context has fields that VCPUOP_initialise cannot carry.
+    """
+    planned = []
+    for vcpuid in sorted(set(vcpuids)):
+        if port.is_up(vcpuid):
+            raise VcpuOnlineError(f"vcpu {vcpuid} is up; stop it first", vcpuid=vcpuid)
+        wanted = render(vcpuid)
+        context = wanted if isinstance(wanted, VcpuContext) else encoding.as_context(wanted)
+        image = encoding.to_vcpu_hvm_context(context)
+        verdict = check.check_context(image, release, features, vcpuid)
+        if verdict.verdict != "accepted" and not force:
+            raise RefusedContextError(verdict, vcpuid=vcpuid)
+        planned.append((vcpuid, image, verdict))
+    return GuestPlan(tuple(planned))
