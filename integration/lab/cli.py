@@ -115,9 +115,7 @@ def _exec(options: argparse.Namespace) -> int:
 
 def _run(options: argparse.Namespace, more: List[str]) -> int:
     cache = Cache()
-    arguments = _after_dashes(more)
-    if options.expression:
-        arguments += ["-k", options.expression]
+    arguments = _after_dashes(more) + (["-k", options.expression] if options.expression else [])
     with _booked(cache) as scratch:
         doctor.demand(doctor.diagnose())
         order = runs.Order(
