@@ -43,13 +43,13 @@ def watchers(guest: TinyGuest, domain: Dom0Domain, avx: bool) -> list[Watcher]:
     return started
 
 
-@pytest.mark.parametrize("registers", ["xmm", "ymm"])
+@pytest.mark.parametrize("registers", ["xmm", pytest.param("ymm", marks=pytest.mark.smoke)])
 def test_a_hundred_starts_leave_every_other_vcpu_as_it_is(
     host: Host, tiny_guest: Factory, record_property: Property, registers: str
 ) -> None:
     """The boot vcpu and two that were started check each register all the time: none changes, no TSC goes back."""
     if registers == "ymm" and "avx" not in Path("/proc/cpuinfo").read_text().split():
-        pytest.skip("no AVX here: with XSAVE (SDM volume 1, 13) the dom0's programs fail at random in QEMU 7.2, 10.0")
+        pytest.skip("no AVX here: of the lab's rows 4.17-avx has it, under a QEMU that runs no Linux guest")
     guest = tiny_guest(vcpus=4)
     guest.watch_registers()
     domain = starts.drive(host, guest)

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The emulator: QEMU as one Debian suite carries it, whatever this machine has: every machine runs the same lab.
+"""The emulator: QEMU as a Debian suite carries it, whatever this machine has: every machine runs the same lab.
 
-It is unpacked, and its own dynamic loader starts it: neither root nor anything of this machine is needed. Under QEMU
-10.0 and 11.1 no Linux guest gets beyond its first page fault, whose handler finds no address in CR2.
+It is unpacked, and its own dynamic loader starts it: neither root nor anything of this machine is needed.
 """
 
 from pathlib import Path
@@ -11,16 +10,16 @@ from typing import Tuple
 from integration.lab.commands import run
 from integration.lab.foreignroot import LIBRARIES, ForeignRoot
 from integration.lab.packages import PackageSource, unpack
-from integration.lab.releases import EMULATOR_PACKAGES, EMULATOR_SUITE
+from integration.lab.releases import EMULATOR_PACKAGES
 
 _PROGRAM = "usr/bin/qemu-system-x86_64"
 #: Where it finds what a machine boots with.
 _FIRMWARE = ("usr/share/qemu", "usr/share/seabios")
 
 
-def build(directory: Path, scratch: Path) -> None:
-    """Unpacks it into ``directory``; ``scratch`` is working space, which the caller removes."""
-    source = PackageSource(EMULATOR_SUITE, scratch / "apt")
+def build(directory: Path, scratch: Path, suite: str) -> None:
+    """Unpacks that of a suite into ``directory``; ``scratch`` is working space, which the caller removes."""
+    source = PackageSource(suite, scratch / "apt")
     unpack(source.download(EMULATOR_PACKAGES), directory)
     run([*command(directory), "--version"], timeout=60)
 

@@ -60,7 +60,7 @@ class ImageBuilder:
     def parts(self, release: Release, wheel: Optional[Path]) -> Parts:
         """Returns the parts of a release's image, with ``wheel`` installed."""
         user = self._userland(release)
-        return Parts(self._emulator(), user, self._kernel(user), self._python(release, user, wheel))
+        return Parts(self._emulator(release.emulator), user, self._kernel(user), self._python(release, user, wheel))
 
     def wheel(self) -> Optional[Path]:
         """Returns the wheel of the checkout, or None while it has no package."""
@@ -75,14 +75,13 @@ class ImageBuilder:
         key = wheels.source_fingerprint(PROJECT)
         return next(self._cache.get("wheel", [key], build).glob("*.whl"))
 
-    def _emulator(self) -> Path:
+    def _emulator(self, suite: str) -> Path:
         def build(directory: Path, scratch: Path) -> None:
-            self._say(f"fetching QEMU ({releases.EMULATOR_SUITE})")
-            emulator.build(directory, scratch)
+            self._say(f"fetching QEMU ({suite})")
+            emulator.build(directory, scratch, suite)
 
-        inputs = [releases.EMULATOR_SUITE, *releases.EMULATOR_PACKAGES]
-        inputs += [*aptsources.lines_for(releases.EMULATOR_SUITE), *_sources(emulator, packages)]
-        return self._cache.get("emulator", inputs, build)
+        inputs = [suite, *releases.EMULATOR_PACKAGES, *aptsources.lines_for(suite), *_sources(emulator, packages)]
+        return self._cache.get(f"emulator-{suite}", inputs, build)
 
     def _userland(self, release: Release) -> Path:
         def build(directory: Path, scratch: Path) -> None:
@@ -152,4 +151,5 @@ def compose(
             with piece.open("rb") as source:
                 shutil.copyfileobj(source, image, 1 << 20)
     qemu = emulator.command(parts.emulator)
-    return Machine(qemu, parts.userland / "xen.elf", vmlinux, initrd, is_pvh=release.is_pvh)
+    xen = parts.userland / "xen.elf"
+    return Machine(qemu, xen, vmlinux, initrd, is_pvh=release.is_pvh, has_avx=release.has_avx)

@@ -6,6 +6,9 @@ rdrand flag spares the dom0 twenty seconds of waiting for entropy. RDTSCP is lef
 off: QEMU reports an intercepted one as RDTSC, Xen then cannot decode it, and Linux
 dies (a domain with tsc_mode="native" has no such intercept). KVM is not used even
 where it exists, so that every machine runs the same lab.
+
+With XSAVE, Xen must switch FPU states at once: QEMU does not look at CR0.TS there, and a dom0 that saves its state
+lazily would save that of another vcpu. Without XSAVEOPT Xen hangs at boot.
 """
 
 import ctypes
@@ -17,6 +20,8 @@ from pathlib import Path
 from typing import IO, List, Optional, Tuple
 
 _PR_SET_PDEATHSIG = 1
+_PROCESSOR = "qemu64,+svm,+npt,+rdrand"
+_AVX = ",+ssse3,+sse4.1,+sse4.2,+xsave,+xsaveopt,+avx"
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,7 @@ class Machine:
         dom0_memory: Memory of the dom0 in MiB.
         xen_options: Further words on Xen's command line.
         is_pvh: Whether the dom0 is a PVH domain; Xen wants an IOMMU for that.
+        has_avx: Whether the processor has XSAVE and AVX.
     """
 
     emulator: Tuple[str, ...]
@@ -42,15 +48,17 @@ class Machine:
     dom0_memory: int = 1280
     xen_options: str = "guest_loglvl=error"
     is_pvh: bool = False
+    has_avx: bool = False
 
     def command(self) -> List[str]:
         """Returns the part of the command line that describes the machine."""
         xen = f"console=com1 com1=115200,8n1 dom0_mem={self.dom0_memory}M"
         xen += f" dom0_max_vcpus=1 noreboot=0 bootscrub=0 {self.xen_options}"
         xen += " dom0=pvh" if self.is_pvh else ""
+        xen += " spec-ctrl=eager-fpu" if self.has_avx else ""
         dom0 = f"{self.kernel} console=hvc0 panic=-1 rdinit=/init quiet"
         argv = [*self.emulator, "-accel", "tcg,thread=multi,tb-size=512"]
-        argv += ["-cpu", "qemu64,+svm,+npt,+rdrand", "-smp", "1", "-m", str(self.memory)]
+        argv += ["-cpu", _PROCESSOR + (_AVX if self.has_avx else ""), "-smp", "1", "-m", str(self.memory)]
         argv += ["-nodefaults", "-display", "none", "-no-reboot", "-net", "none"]
         argv += ["-kernel", str(self.xen), "-append", xen]
         argv += ["-initrd", f"{dom0},{self.initrd}"]

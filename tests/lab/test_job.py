@@ -72,3 +72,12 @@ def test_a_pvh_dom0_gets_an_iommu() -> None:
     assert {"q35", "amd-iommu"} <= set(pvh.command())
     assert "iommu_platform=on" in pvh.serial_device and "iommu_platform" not in pv.serial_device
     assert not {"q35", "amd-iommu"} & set(pv.command())
+
+
+def test_a_processor_with_avx_has_a_xen_that_switches_its_state_at_once() -> None:
+    """QEMU's XSAVE does not look whether the state is another vcpu's."""
+    plain, wide = (Machine(("qemu",), Path("x"), Path("k"), Path("i"), has_avx=has_avx) for has_avx in (False, True))
+    xen, processor = wide.command().index("-append") + 1, wide.command().index("-cpu") + 1
+    assert "spec-ctrl=eager-fpu" in wide.command()[xen].split()
+    assert wide.command()[processor].startswith(plain.command()[processor]) and "+avx" in wide.command()[processor]
+    assert "eager-fpu" not in plain.command()[xen] and "+avx" not in plain.command()[processor]
