@@ -11,18 +11,18 @@ from integration.lab.releases import Release
 #: only how evenly hosts are busy.
 SECONDS: Dict[str, Tuple[float, float]] = {
     "integration/test_bystanders.py": (22, 28),
-    "integration/test_demo.py": (7, 42),
-    "integration/test_hvm_guest.py": (30, 42),
-    "integration/test_kills.py": (20, 230),
+    "integration/test_demo.py": (7, 27),
+    "integration/test_hvm_guest.py": (30, 30),
+    "integration/test_kills.py": (20, 270),
     "integration/test_lab_linux.py": (1, 14),
-    "integration/test_linux_guest.py": (55, 62),
+    "integration/test_linux_guest.py": (55, 83),
     "integration/test_modes.py": (13, 25),
     "integration/test_races.py": (37, 95),
     "integration/test_soak.py": (20, 140),
-    "integration/toolstacks/test_ansible.py": (33, 140),
+    "integration/toolstacks/test_ansible.py": (33, 180),
     "integration/toolstacks/test_deb.py": (1, 56),
-    "integration/toolstacks/test_libvirt.py": (75, 105),
-    "integration/toolstacks/test_xapi.py": (18, 49),
+    "integration/toolstacks/test_libvirt.py": (75, 145),
+    "integration/toolstacks/test_xapi.py": (18, 59),
 }
 OTHERS = 10.0
 #: Where there is no libvirt all of this is skipped.
