@@ -61,4 +61,4 @@ def why_no_linux_guest() -> str:
     if not directory:
         return f"no Linux guest image: {LINUX_VARIABLE} is not set (the lab sets it)"
     missing = [name for name in ("vmlinux", "initrd") if not (Path(directory) / name).is_file()]
-    return f"{directory} has no {', '.join(missing)}" if missing else ""
+    return f"{directory} has no {', '.join(missing)} (none where QEMU runs no Linux guest)" if missing else ""

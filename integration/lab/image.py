@@ -143,7 +143,8 @@ def compose(
     guest = (parts.userland / "guest.cpio", modules, parts.python / "guest-python.cpio")
     pieces = [parts.userland / "dom0.cpio", modules, python]
     vmlinux = parts.kernel / "vmlinux"
-    pieces.append(jobs.pack_linux_guest(vmlinux, guest, PROJECT, scratch))
+    if release.has_linux_guest:
+        pieces.append(jobs.pack_linux_guest(vmlinux, guest, PROJECT, scratch))
     pieces.append(jobs.pack(job, PROJECT, scratch, debs))
     initrd = scratch / "initrd.img"
     with initrd.open("wb") as image:

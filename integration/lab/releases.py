@@ -11,7 +11,7 @@ KERNEL_SUITE = "bookworm"
 KERNEL_PACKAGE = "linux-image-amd64"
 
 #: The emulator: the newest suite whose QEMU runs everything but AVX, and the oldest whose QEMU keeps AVX enabled in a
-#: guest that has left for Xen and come back. Under the latter no Linux guest gets beyond its first page fault.
+#: guest that has left for Xen and come back. Under that no Linux guest gets beyond its first page fault.
 EMULATOR_SUITE = "bookworm"
 AVX_EMULATOR_SUITE = "trixie"
 EMULATOR_PACKAGES: Tuple[str, ...] = ("qemu-system-x86", "seabios")
@@ -88,6 +88,11 @@ class Release:
     def emulator(self) -> str:
         """Debian suite of its QEMU."""
         return AVX_EMULATOR_SUITE if self.has_avx else EMULATOR_SUITE
+
+    @property
+    def has_linux_guest(self) -> bool:
+        """Whether a Linux guest is in the dom0 image: where its QEMU runs one."""
+        return self.emulator == EMULATOR_SUITE
 
     @property
     def hypervisor(self) -> str:
