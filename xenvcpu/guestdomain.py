@@ -25,8 +25,7 @@ from xenvcpu.ports.failure import failure
 from xenvcpu.ports.guest import GuestPort, VcpuOp
 from xenvcpu.rules.features import UNKNOWN, Features
 from xenvcpu.rules.release import Release
-from xenvcpu.rules.vcpuop import needs_vcpu_info
-from xenvcpu.rules.vcpuop import LEGACY_MAX_VCPUS
+from xenvcpu.rules.vcpuop import LEGACY_MAX_VCPUS, needs_vcpu_info
 from xenvcpu.vcpustate import VcpuState
 
 _DOWN_TIMEOUT = 5.0

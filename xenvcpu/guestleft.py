@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a change from inside the guest leaves when it fails, in words: no one inside can make a vcpu fresh."""
+"""What a change from inside the guest leaves when it fails, in words."""
 
 from __future__ import annotations
 
