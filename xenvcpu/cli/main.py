@@ -24,7 +24,7 @@ def main() -> None:
                 cast("_Reconfigurable", stream).reconfigure(errors="backslashreplace")
         if not _has_click():
             # 5: this host cannot; the table of codes needs click itself.
-            print(f"{PROGRAM}: the command line needs click 8 or later: pip install 'xenvcpu[cli]'", file=sys.stderr)
+            print(f"{PROGRAM}: the command line needs click 8 or later: pip install 'click>=8'", file=sys.stderr)
             sys.exit(5)
         from xenvcpu.cli.root import root
 

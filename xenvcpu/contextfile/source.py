@@ -162,7 +162,7 @@ def _toml(text: str, name: str) -> Mapping[str, Any]:
             import tomli as tomllib
         except ImportError as exc:
             raise LibraryMissingError(
-                "reading TOML needs tomli before Python 3.11: pip install xenvcpu[cli], or write the file in JSON"
+                "reading TOML needs tomli before Python 3.11: pip install tomli, or write the file in JSON"
             ) from exc
     found = bounds.dotted(text)
     if found is not None:
