@@ -6,6 +6,7 @@ lost on every attempt, 5 this machine cannot run the lab.
 """
 
 import argparse
+import os
 import shutil
 import signal
 import subprocess
@@ -46,7 +47,10 @@ def _parser() -> argparse.ArgumentParser:
     for command in (execute, shell):
         command.add_argument("--release", default=DEFAULT_RELEASE, choices=list(RELEASES))
     for command in (run, execute, shell):
-        command.add_argument("--wheel", type=Path, help="install this wheel, not a new one")
+        command.add_argument(
+            "--wheel", type=Path, default=os.environ.get("TOX_PACKAGE"),
+            help="install this wheel; without it that of tox, or a new one",
+        )
         command.add_argument(
             "--deb", type=Path, action="append", default=[], help="a Debian package, for the suite that installs them"
         )

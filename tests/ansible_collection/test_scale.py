@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""500 model hosts in one inventory, driven from this machine. It takes minutes: `tests/everything.py ansible`."""
+"""500 model hosts in one inventory, driven from this machine. It takes minutes: `make ansible`."""
 
 from __future__ import annotations
 

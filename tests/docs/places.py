@@ -44,7 +44,7 @@ class Elsewhere(NamedTuple):
 
 
 ELSEWHERE: Tuple[Elsewhere, ...] = (
-    Elsewhere("pip install '.[cli]'", "tests/everything.py::pythons"),
+    Elsewhere("pip install .", "tox.ini::package = wheel"),
     Elsewhere("apt-get build-dep . && make deb && apt-get install", "packaging/deb.sh::dpkg-buildpackage"),
     Elsewhere("make demo", "Makefile::examples/demo.sh"),
     Elsewhere("make test", ".ci/run::make test"),
