@@ -107,7 +107,7 @@ def test_what_is_said_of_make_and_tox_exists(page: str) -> None:
     text = text_of(page)
     rules = re.findall(r"^([a-z -]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
     targets = {target for rule in rules for target in rule.split()} | set(stages())
-    for target in re.findall(r"(?:`|^\$ |^    )make ([a-z-]+)", text, re.MULTILINE):
+    for target in re.findall(r"(?:`|^\$ |^    )make ([a-z0-9-]+)", text, re.MULTILINE):
         assert target in targets
     for name in re.findall(r"`tox -e ([a-z-]+)", text):
         assert name in stages()
