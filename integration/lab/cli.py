@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """The lab's command line: run, exec, shell, doctor, setup, releases.
 
-Exit codes: 0 done, 1 tests failed (or the command did), 2 usage, 4 the host was
-lost on every attempt, 5 this machine cannot run the lab.
+Exit codes: 0 done, 1 tests failed (or the command did, or Xen itself), 2 usage, 4 a
+host was lost on every attempt, or of all hosts booted more than one and more than one
+in ten, 5 this machine cannot run the lab.
 """
 
 import argparse
@@ -54,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--deb", type=Path, action="append", default=[], help="a Debian package, for the suite that installs them"
         )
+        command.add_argument("--xen-options", default="", metavar="WORDS", help="further words on Xen's command line")
     for command in (run, execute):
         command.add_argument("--results", type=Path, help="directory for result files")
         command.add_argument("--keep", action="store_true", help="keep image and logs")
@@ -83,7 +85,7 @@ def _machine(cache: Cache, options: argparse.Namespace, job: Job, scratch: Path)
     started = time.monotonic()
     release = find_release(options.release)
     parts = ImageBuilder(cache, say).parts(release, _wheel(cache, options))
-    machine = compose(release, parts, job, scratch, options.deb)
+    machine = compose(release, parts, job, scratch, options.deb).told_more(options.xen_options)
     say(f"image of Xen {options.release} ready after {time.monotonic() - started:.1f} s; booting")
     return machine
 
@@ -124,7 +126,7 @@ def _run(options: argparse.Namespace, more: List[str]) -> int:
         doctor.demand(doctor.diagnose())
         order = runs.Order(
             tuple(options.releases), tuple(arguments), options.smoke_others, options.full, options.hosts,
-            options.limit, options.keep, tuple(options.deb), _wheel(cache, options),
+            options.limit, options.keep, tuple(options.deb), _wheel(cache, options), options.xen_options,
         )
         return runs.run(order, cache, scratch, _results(cache, options))
 

@@ -37,8 +37,26 @@ class CommandError(LabError):
         super().__init__(f"{' '.join(argv)}: {reason}\n{output}".rstrip())
 
 
+class XenFailedError(LabError):
+    """Xen itself failed, as its console shows: a failure, whatever the tests said, and never retried.
+
+    Attributes:
+        faults: The lines with which Xen says so.
+        console: These with those around them.
+    """
+
+    def __init__(self, faults: Sequence[str], console: Sequence[str]) -> None:
+        self.faults: Tuple[str, ...] = tuple(faults)
+        self.console: Tuple[str, ...] = tuple(console)
+        super().__init__("\n".join(["Xen failed:", *self.faults]))
+
+    def report(self) -> str:
+        """Returns the faults and the console lines around them, ready to print."""
+        return "\n".join([str(self), "--- Xen's console around these lines", *self.console])
+
+
 class LostHostError(LabError):
-    """The emulated host went away or fell silent; says nothing about the tests.
+    """The emulated host went away or fell silent, and Xen did not say why; says nothing about the tests.
 
     Attributes:
         reason: What was noticed.

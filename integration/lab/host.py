@@ -2,7 +2,8 @@
 """An emulated Xen host for one job, bounded in time, gone when it is left.
 
 What is told apart here: a job that ended, whatever its result, and a host that
-was lost on the way (QEMU ended, Xen or dom0 fell silent, a limit passed).
+was lost on the way (QEMU ended, Xen or dom0 fell silent, a limit passed). A host
+whose Xen has failed is neither, even if its job ended.
 """
 
 import shutil
@@ -16,8 +17,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Deque, Dict, Iterator, List, Optional, Type
 
-from integration.lab import qemu
-from integration.lab.errors import LostHostError
+from integration.lab import qemu, xenfaults
+from integration.lab.errors import LostHostError, XenFailedError
 from integration.lab.events import Deadline, Event, read_events
 
 _CONSOLE_LINES = 60
@@ -90,6 +91,7 @@ class EmulatedHost:
 
         Raises:
             LostHostError: The host was lost before that.
+            XenFailedError: Xen failed, before that or without anybody noticing.
         """
         assert self._process is not None and self._process.stdout is not None
         silence = Deadline(min(self._limits.boot, self._total.left))
@@ -104,6 +106,7 @@ class EmulatedHost:
             if event.kind == "done":
                 self._await_results(int(event.number("bytes")))
                 yield event
+                self._demand_sound_xen()
                 return
             yield event
         raise self._lost(self._why(ready))
@@ -125,7 +128,14 @@ class EmulatedHost:
         lines = self._guests.setdefault(event.text("name"), deque(maxlen=_GUEST_LINES))
         lines.extend(event.text("text").splitlines())
 
+    def _demand_sound_xen(self) -> None:
+        lines = self._console_lines()
+        found = xenfaults.faults(lines)
+        if found:
+            raise XenFailedError(found, xenfaults.around(lines))
+
     def _lost(self, reason: str) -> LostHostError:
+        self._demand_sound_xen()
         errors = self._errors.read_text(errors="replace").strip()
         if errors:
             reason += f" (QEMU: {errors[-500:]})"
@@ -134,10 +144,13 @@ class EmulatedHost:
 
     def last_lines(self) -> List[str]:
         """Returns the end of what Xen and the dom0 printed."""
+        return self._console_lines()[-_CONSOLE_LINES:]
+
+    def _console_lines(self) -> List[str]:
         if not self.console.exists():
             return []
         text = self.console.read_bytes().decode(errors="replace")
-        return [line for line in text.splitlines() if line.strip()][-_CONSOLE_LINES:]
+        return [line for line in text.splitlines() if line.strip()]
 
     def _await_results(self, size: int) -> None:
         limit = Deadline(30)

@@ -4,15 +4,16 @@
 import re
 import xml.etree.ElementTree as xml
 from pathlib import Path
-from typing import Mapping
+from typing import List, Mapping
 
-from integration.lab.outcome import Outcome, Verdict
+from integration.lab.outcome import Outcome, Verdict, has_lost_too_many
 
 #: What XML cannot hold, not even escaped.
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _ELEMENTS = {"failed": "failure", "error": "error", "skipped": "skipped", "xfailed": "skipped"}
-#: The test that stands for a host on which the job did not come to its end.
-HOST = "host"
+#: The tests that stand for a host on which the job did not come to its end, for its Xen, which failed, and for the
+#: hosts of a run, of which too many were lost.
+HOST, XEN, HOSTS = "host", "xen", "hosts"
 
 
 def _clean(text: str) -> str:
@@ -37,13 +38,25 @@ def _case(suite: xml.Element, host: str, verdict: Verdict) -> None:
         xml.SubElement(case, element, {"message": message}).text = detail
 
 
+def _verdicts(host: str, outcome: Outcome) -> List[Verdict]:
+    verdicts = list(outcome.tests.values())
+    if outcome.trouble:
+        verdicts.append(Verdict(f"{HOST}.py::{host}", "error", detail=outcome.trouble))
+    if outcome.xen_failed:
+        first = outcome.xen_failed.partition("\n---")[0]
+        verdicts.append(Verdict(f"{XEN}.py::{host}", "failed", detail=f"{outcome.xen_failed}\n{first}"))
+    return verdicts
+
+
 def write(path: Path, outcomes: Mapping[str, Outcome]) -> None:
     """Writes the verdicts of all hosts, by the names of the hosts."""
     root = xml.Element("testsuites")
-    for host, outcome in outcomes.items():
-        verdicts = list(outcome.tests.values())
-        if outcome.trouble:
-            verdicts.append(Verdict(f"{HOST}.py::{host}", "error", detail=outcome.trouble))
+    listed = dict(outcomes)
+    if has_lost_too_many(outcomes.values()):
+        lost = "\n".join(f"{host}: {why}" for host, outcome in outcomes.items() for why in outcome.losses)
+        listed[HOSTS] = Outcome(tests={HOSTS: Verdict(f"{HOSTS}.py::lost", "failed", detail=lost)})
+    for host, outcome in listed.items():
+        verdicts = _verdicts(host, outcome)
         suite = xml.SubElement(root, "testsuite", {
             "name": host,
             "tests": str(len(verdicts)),
@@ -53,7 +66,7 @@ def write(path: Path, outcomes: Mapping[str, Outcome]) -> None:
             "time": f"{sum(verdict.seconds for verdict in verdicts):.3f}",
         })  # fmt: skip
         xml.SubElement(xml.SubElement(suite, "properties"), "property", {
-            "name": "hosts lost and retried", "value": str(outcome.lost),
+            "name": "hosts lost and retried", "value": str(len(outcome.losses)),
         })  # fmt: skip
         for verdict in verdicts:
             _case(suite, host, verdict)

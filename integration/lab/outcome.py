@@ -49,7 +49,9 @@ class Outcome:
 
     Attributes:
         status: Exit status of the job's command.
-        lost: Number of hosts lost on the way.
+        boots: Number of hosts booted for it.
+        losses: Of each host lost on the way, why.
+        xen_failed: What the console says of a Xen that failed; empty if none did.
         collected: Number of tests that pytest found.
         running: Node id of the test that began last.
         tests: The verdicts, by node id, in the order that they fell.
@@ -57,7 +59,9 @@ class Outcome:
     """
 
     status: int = -1
-    lost: int = 0
+    boots: int = 0
+    losses: List[str] = field(default_factory=list)
+    xen_failed: str = ""
     collected: int = 0
     running: str = ""
     tests: Dict[str, Verdict] = field(default_factory=dict)
@@ -74,7 +78,6 @@ class Outcome:
     def begin_again(self) -> None:
         """The host was lost: all is forgotten but the failures, for no failed test is tried twice."""
         self.tests = {verdict.nodeid: verdict for verdict in self.failures}
-        self.lost += 1
         self.collected, self.running = 0, ""
 
     @property
@@ -95,12 +98,18 @@ class Outcome:
     @property
     def is_good(self) -> bool:
         """Whether the job came to its end and nothing failed."""
-        return self.status == 0 and not self.trouble and not self.failures
+        return self.status == 0 and not self.trouble and not self.failures and not self.xen_failed
 
     @property
     def is_lost(self) -> bool:
         """Whether there was no host on which the job ended, and nothing had failed before."""
-        return self.status == -1 and self.lost > 0 and not self.failures
+        return self.status == -1 and bool(self.losses) and not self.failures and not self.xen_failed
+
+
+def has_lost_too_many(outcomes: Iterable[Outcome]) -> bool:
+    """Says whether more than one host in ten that a run booted was lost; a run of fewer may lose one."""
+    listed = list(outcomes)
+    return sum(len(outcome.losses) for outcome in listed) > max(1, sum(outcome.boots for outcome in listed) // 10)
 
 
 def _counts(verdict: Verdict) -> Iterable[Count]:

@@ -15,7 +15,7 @@ import ctypes
 import os
 import signal
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, List, Optional, Tuple
 
@@ -49,6 +49,10 @@ class Machine:
     xen_options: str = "guest_loglvl=error"
     is_pvh: bool = False
     has_avx: bool = False
+
+    def told_more(self, words: str) -> "Machine":
+        """Returns the same with further words on Xen's command line."""
+        return replace(self, xen_options=f"{self.xen_options} {words}".rstrip())
 
     def command(self) -> List[str]:
         """Returns the part of the command line that describes the machine."""

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Callable
 
-from integration.lab.errors import LostHostError
+from integration.lab.errors import LostHostError, XenFailedError
 from integration.lab.events import Event
 from integration.lab.host import EmulatedHost, Limits
 from integration.lab.outcome import Outcome
@@ -48,24 +48,32 @@ class Runner:
         self.outcome = Outcome()
 
     def run(self, machine: Machine) -> Outcome:
-        """Does the job; a lost host is retried, a failed test never is.
+        """Does the job; a lost host is retried, a failed test or a failed Xen never is.
 
         Raises:
             LostHostError: Every attempt ended with a lost host.
+            XenFailedError: Xen itself failed.
         """
         for attempt in range(1, ATTEMPTS + 1):
+            self.outcome.boots += 1
             try:
                 self._attempt(machine, attempt)
                 return self.outcome
+            except XenFailedError as error:
+                self.outcome.xen_failed = error.report()
+                self._tell(str(error))
+                self._tell(f"the last test to begin: {self.outcome.running or 'none'}")
+                raise
             except LostHostError as error:
-                self._keep_console(attempt)
+                self.outcome.losses.append(error.reason)
                 self._tell(error.report())
                 self._tell(f"the last test to begin: {self.outcome.running or 'none'}")
                 if attempt == ATTEMPTS:
-                    self.outcome.lost += 1
                     raise
                 self.outcome.begin_again()
                 self._tell("booting once more")
+            finally:
+                self._keep_console(attempt)
         raise AssertionError("unreachable")
 
     def _attempt(self, machine: Machine, attempt: int) -> None:
@@ -78,9 +86,9 @@ class Runner:
                 if event.kind == "play":
                     outside.take(event)
                 self._follow(event, time.monotonic() - started)
-            self._results.mkdir(parents=True, exist_ok=True)
-            host.unpack_results(self._results)
-        self._keep_console(attempt)
+                if event.kind == "done":
+                    self._results.mkdir(parents=True, exist_ok=True)
+                    host.unpack_results(self._results)
 
     def _follow(self, event: Event, now: float) -> None:
         if event.kind == "ready":

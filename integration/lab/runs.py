@@ -12,12 +12,12 @@ from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 from integration import promises
 from integration.lab import junit
 from integration.lab.crew import Crew, Tell
-from integration.lab.errors import LostHostError
+from integration.lab.errors import LostHostError, XenFailedError
 from integration.lab.host import Limits
 from integration.lab.image import PROJECT, ImageBuilder, compose
 from integration.lab.job import Job, names_tests
 from integration.lab.cache import Cache
-from integration.lab.outcome import Outcome, closing_line
+from integration.lab.outcome import Outcome, closing_line, has_lost_too_many
 from integration.lab.releases import RELEASES, WHOLE, find_release
 from integration.lab.runner import Runner, say
 from integration.lab.shares import Share, longest_first, shares, suites
@@ -48,6 +48,7 @@ class Order:
         keep: Whether images and logs are kept.
         debs: The project's Debian packages.
         wheel: The project's wheel.
+        xen_options: Further words on Xen's command line.
     """
 
     releases: Tuple[str, ...] = ()
@@ -59,6 +60,7 @@ class Order:
     keep: bool = False
     debs: Tuple[Path, ...] = ()
     wheel: Optional[Path] = None
+    xen_options: str = ""
 
 
 def at_once(wanted: int) -> int:
@@ -93,11 +95,13 @@ def perform(share: Share, order: Order, cache: Cache, scratch: Path, results: Pa
     work.mkdir()
     parts = ImageBuilder(cache, tell).parts(share.release, order.wheel)
     job = Job.pytest(share.arguments, order.limit - _MARGIN, share.is_full)
-    machine = compose(share.release, parts, job, work, order.debs)
+    machine = compose(share.release, parts, job, work, order.debs).told_more(order.xen_options)
     tell(f"image of Xen {share.release.name} ready after {time.monotonic() - started:.1f} s; booting")
     runner = Runner(work, results, Limits(total=order.limit), tell)
     try:
         outcome = runner.run(machine)
+    except XenFailedError:
+        return runner.outcome
     except LostHostError as error:
         runner.outcome.trouble = f"host lost on every attempt: {error.report()}"
         return runner.outcome
@@ -146,10 +150,10 @@ def run(order: Order, cache: Cache, scratch: Path, results: Path) -> int:
 
 
 def status_of(outcomes: Sequence[Outcome]) -> int:
-    """Returns the exit status of a run: a failure outweighs a host that was lost on every attempt."""
+    """Returns the exit status of a run: a failure outweighs a host lost on every attempt, and too many lost."""
     bad = [outcome for outcome in outcomes if not outcome.is_good]
     if not bad:
-        return 0
+        return EXIT_LOST if has_lost_too_many(outcomes) else 0
     return EXIT_LOST if all(outcome.is_lost for outcome in bad) else EXIT_FAILED
 
 
@@ -158,8 +162,8 @@ def summarise(outcomes: Mapping[str, Outcome], results: Path, seconds: float) ->
     for name, outcome in outcomes.items():
         for verdict in outcome.failures:
             say(f"\n{'_' * 20} {name}: {verdict.nodeid} {'_' * 20}\n{verdict.detail}")
-        if outcome.trouble:
-            say(f"\n{'_' * 20} {name} {'_' * 20}\n{outcome.trouble}")
+        for text in filter(None, (outcome.trouble, outcome.xen_failed)):
+            say(f"\n{'_' * 20} {name} {'_' * 20}\n{text}")
     if any(outcome.skips for outcome in outcomes.values()):
         say("\nskipped:")
     for name, outcome in outcomes.items():
@@ -170,8 +174,19 @@ def summarise(outcomes: Mapping[str, Outcome], results: Path, seconds: float) ->
     if len(outcomes) > 1:
         for name, outcome in outcomes.items():
             say(f"  {name}: {closing_line([outcome])}")
-    say(f"hosts lost: {sum(outcome.lost for outcome in outcomes.values())}")
+    for name in (name for name, outcome in outcomes.items() if outcome.xen_failed):
+        say(f"Xen failed: {name}")
+    _losses(outcomes)
     say(f"{closing_line(outcomes.values())} in {seconds:.0f} s")
+
+
+def _losses(outcomes: Mapping[str, Outcome]) -> None:
+    losses = [f"{name}: {reason}" for name, outcome in outcomes.items() for reason in outcome.losses]
+    boots = sum(outcome.boots for outcome in outcomes.values())
+    too_many = ", too many: more than one, and one in ten" if has_lost_too_many(outcomes.values()) else ""
+    say(f"hosts lost: {len(losses)} of {boots} booted{too_many}")
+    for line in losses:
+        say(f"  {line}")
 
 
 def _promises(outcomes: Mapping[str, Outcome]) -> None:

@@ -3,14 +3,15 @@
 
 import xml.etree.ElementTree as xml
 from pathlib import Path
-from typing import Dict
+from typing import Dict, Sequence
 
 from integration.lab import junit
 from integration.lab.outcome import Outcome, Verdict
 
 
-def outcome(*verdicts: Verdict, trouble: str = "", lost: int = 0) -> Outcome:
-    return Outcome(status=0, lost=lost, tests={verdict.nodeid: verdict for verdict in verdicts}, trouble=trouble)
+def outcome(*verdicts: Verdict, trouble: str = "", xen_failed: str = "", losses: Sequence[str] = ()) -> Outcome:
+    tests = {verdict.nodeid: verdict for verdict in verdicts}
+    return Outcome(0, 2, list(losses), xen_failed, tests=tests, trouble=trouble)
 
 
 def cases(tmp_path: Path, outcomes: Dict[str, Outcome]) -> Dict[str, xml.Element]:
@@ -43,11 +44,23 @@ def test_every_verdict_of_every_host_is_there(tmp_path: Path) -> None:
 def test_a_host_without_an_end_is_an_error(tmp_path: Path) -> None:
     """What it told before is there too."""
     told = Verdict("integration/test_x.py::test_a", "passed")
-    found = cases(tmp_path, {"4.20": outcome(told, trouble="host lost on every attempt: silence", lost=2)})
+    found = cases(tmp_path, {"4.20": outcome(told, trouble="host lost on every attempt: silence")})
     assert [child.tag for child in found["4.20: host::4.20"]] == ["error"]
     assert "4.20: integration.test_x::test_a" in found
     suite = xml.parse(tmp_path / "deep/junit.xml").getroot()[0]
     assert (suite.get("tests"), suite.get("errors"), suite.get("failures")) == ("2", "1", "0")
+
+
+def test_a_failed_xen_and_too_many_lost_hosts_are_failures(tmp_path: Path) -> None:
+    """Whatever came of the tests there; one of two hosts may be lost."""
+    told = Verdict("integration/test_x.py::test_a", "passed")
+    failed, lost = outcome(told, xen_failed="Xen failed:\n(XEN) Xen BUG at x.c:1\n--- Xen"), outcome(told, losses=["a"])
+    found = cases(tmp_path, {"4.14": failed, "4.17": lost})
+    (failure,) = found.pop("4.14: xen::4.14")
+    assert (failure.tag, failure.get("message")) == ("failure", "(XEN) Xen BUG at x.c:1")
+    assert not any(len(case) for case in found.values())
+    (failure,) = cases(tmp_path, {"4.17": lost, "4.20": lost})["hosts: hosts::lost"]
+    assert failure.text == "4.17: a\n4.20: a"
 
 
 def test_what_xml_cannot_hold_is_escaped(tmp_path: Path) -> None:
