@@ -55,13 +55,15 @@ class Ledger:
     control: Control
     dice: random.Random = field(default_factory=lambda: random.Random(SEED))
     kills: int = 0
+    programs: int = 0
     paused: int = 0
     late: int = 0
     lost: List[str] = field(default_factory=list)
     slowest: float = 0.0
 
-    def kill(self, pid: int) -> float:
-        """Sends the signal; returns when that was."""
+    def kill(self, pid: int, guards: List[int]) -> float:
+        """Sends the signal to a process or its guard; returns when that was."""
+        self.programs += any(map(processes.is_program, guards))
         self.paused += self.control.is_paused(self.guest.domid)
         self.kills += 1
         began = time.monotonic()
@@ -110,12 +112,13 @@ class Ledger:
         """Counts, and fails if a guest was lost."""
         promise("kills", {
             "kills": self.kills, **{name.replace("_", " "): number for name, number in more.items()},
-            "inside a pause": self.paused,
+            "with a guard that is a program": self.programs, "inside a pause": self.paused,
             "guests running within 1 s": self.kills - self.late - len(self.lost), "later": self.late,
             "lost": len(self.lost), "at most {} ms": round(1000 * self.slowest),
         })
         if self.lost:
             pytest.fail("\n".join([f"{len(self.lost)} of {self.kills} kills:", *self.lost[:20]]), pytrace=False)
+        assert self.programs > 0, "no guard was a program of its own"
         assert self.late <= max(1, self.kills // LATE)
         assert IS_BRISK or self.paused > self.kills // 10, "too few kills came inside a pause to prove anything"
         assert self.guest.watch().rounds > 0
@@ -185,7 +188,7 @@ def test_a_killed_process_leaves_the_guest_running(ledger: Ledger, promise: Prom
                 process.await_lines(1)
                 time.sleep(ledger.dice.uniform(0, start if number % 2 else cycle))
             guards = processes.guards(process.pid)
-            began = ledger.kill(process.pid)
+            began = ledger.kill(process.pid, guards)
             assert process.wait() == -signal.SIGKILL, process.errors()
         ledger.check(began, guards)
     ledger.settle(promise)
@@ -201,14 +204,14 @@ def test_a_killed_guard_is_done_without_and_replaced(ledger: Ledger, promise: Pr
             process.await_lines(1)
             time.sleep(ledger.dice.uniform(0, start if number % 2 else cycle))
             (guard,) = processes.guards(process.pid)
-            began = ledger.kill(guard)
+            began = ledger.kill(guard, [guard])
             if not ledger.runs(began):
                 ledger.lost.append(f"kill {ledger.kills}: without its guard the process left the guest standing still")
             process.await_lines(len(process.told()) + 2)
             (successor,) = processes.guards(process.pid)
             assert successor != guard
             time.sleep(ledger.dice.uniform(0, cycle))
-            began = ledger.kill(process.pid)
+            began = ledger.kill(process.pid, [successor])
             process.wait()
         ledger.check(began, [successor])
     ledger.settle(promise, of_them_of_the_guard=GUARD_KILLS)

@@ -232,6 +232,7 @@ def test_doctor_finds_the_guest_complete(linux: LinuxGuest) -> None:
     assert "inside a guest" in output and "[1, 2, 3]" in output
 
 
+@pytest.mark.smoke
 @runs_a_second_vcpu
 def test_start_self_runs_a_vcpu_and_stop_self_takes_it_down(linux: LinuxGuest) -> None:
     """The stub dumps the registers asked for, xl sees the vcpu up and then down, and `up` lets it run on."""

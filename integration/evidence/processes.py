@@ -74,6 +74,11 @@ def guards(pid: int) -> List[int]:
     return [child for child in children(pid) if "guard" in name(child) + command_line(child)]
 
 
+def is_program(pid: int) -> bool:
+    """Says whether a child of a child of ours runs a program of its own; one that was only forked has our words."""
+    return command_line(pid) not in ("", command_line(os.getpid()))
+
+
 def is_running(pid: int) -> bool:
     """Says whether a process runs; a zombie does not."""
     try:
