@@ -6,7 +6,6 @@
 """
 
 import shlex
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -16,6 +15,7 @@ from integration.evidence import host, tiny
 from integration.evidence.command import xenvcpu
 from integration.evidence.tiny import TinyGuest
 from integration.guest import layout
+from integration.limits import run
 
 NAME = "web"
 CONTEXT = f"""\
@@ -72,7 +72,7 @@ def _step(words: str, command: str, code: int, folder: Path) -> bool:
     if program == "xenvcpu":
         done = xenvcpu(*arguments, folder=folder)
     else:
-        done = subprocess.run([program, *arguments], cwd=folder, capture_output=True, text=True, timeout=120)
+        done = run([program, *arguments], 120, cwd=folder)
     show((done.stdout + done.stderr).rstrip())
     if done.returncode != code:
         show(f"(exit code {done.returncode}, not {code})")

@@ -18,13 +18,14 @@ from types import TracebackType
 from typing import Any, Callable, List, Optional, Type
 
 from integration.evidence import processes
+from integration.limits import Limit
 from xenvcpu.cli.main import main
 from xenvcpu.cli.root import COMMANDS
 
 #: Exit code of a child whose task ended with an exception.
 BROKEN = 70
 
-#: Seconds to wait for a child. Beside twenty busy processes an emulated host needs a minute for what else takes three.
+#: Seconds to wait for a child.
 PATIENCE = 240.0
 
 #: At this signal it writes where it is.
@@ -100,12 +101,12 @@ class Forked:
         Raises:
             TimeoutError: It still runs.
         """
-        end = time.monotonic() + timeout
+        limit = Limit(timeout)
         while self.code is None:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             if pid:
                 self.code = os.waitstatus_to_exitcode(status)
-            elif time.monotonic() > end:
+            elif limit.passed:
                 raise TimeoutError(f"process {self.pid} did not end within {timeout:g} s: {self.where()}")
             else:
                 time.sleep(POLL)
@@ -118,13 +119,13 @@ class Forked:
             TimeoutError: It did not.
             RuntimeError: It ended before.
         """
-        end, size = time.monotonic() + timeout, -1
+        limit, size = Limit(timeout), -1
         while True:
             if size != (size := self._size(0)) and len(told := self.told()) >= count:
                 return told
             if os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
                 raise RuntimeError(f"process {self.pid} has ended: {self.errors()}")
-            if time.monotonic() > end:
+            if limit.passed:
                 raise TimeoutError(f"process {self.pid} told {len(told)} things within {timeout:g} s: {self.where()}")
             time.sleep(POLL)
 

@@ -2,16 +2,19 @@
 """The suites' own tools, shown to work on a real Xen without the package under test."""
 
 import struct
+import time
 from contextlib import closing
 from typing import Callable
 
 import pytest
 
+from integration import hosttime
 from integration.evidence import paging, xl
 from integration.evidence.foreign import GuestMemory
 from integration.evidence.stubs import await_true
 from integration.evidence.tiny import TinyGuest
 from integration.guest import layout
+from integration.lab.dom0.status import Status
 
 Factory = Callable[..., TinyGuest]
 
@@ -182,3 +185,13 @@ def test_vcpus_are_listed(tiny_guest: Factory) -> None:
     assert xl.state(32000) is None
     assert guest.vcpu_states()[2] == "--p"
     assert any("Xen version" in line or "Scrubbing" in line for line in xl.dmesg())
+
+
+@pytest.mark.smoke
+def test_the_host_knows_for_how_long_qemu_has_waited() -> None:
+    """Its limits are then those of its own time; outside the lab there is no such page."""
+    if Status.inherited() is None:
+        pytest.skip("no emulated host: its time is that of the clock")
+    assert hosttime.is_known()
+    first = hosttime.waited()
+    assert 0.0 <= first <= hosttime.waited() < time.monotonic() + 60

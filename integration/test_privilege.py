@@ -6,7 +6,6 @@ from __future__ import annotations
 import os
 import re
 import socket
-import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
@@ -18,6 +17,7 @@ from integration.drivers import parked
 from integration.evidence import processes
 from integration.evidence.control import Control
 from integration.evidence.tiny import TinyGuest
+from integration.limits import run
 from xenvcpu.api import Dom0Domain, open_host
 from xenvcpu.systemlog import SOCKET
 
@@ -66,7 +66,7 @@ def test_no_device_gets_into_another_program(tiny_guest: Factory) -> None:
         with socket.socket() as inheritable:  # what it looks like when one does
             inheritable.set_inheritable(True)
             argv = [sys.executable, "-c", code]
-            seen = subprocess.run(argv, close_fds=False, capture_output=True, text=True, timeout=60)
+            seen = run(argv, 60, close_fds=False)
         assert "socket:" in seen.stdout and "/xen/" not in seen.stdout, seen
         (guard,) = processes.guards(os.getpid())
         held = [os.readlink(path) for path in Path(f"/proc/{guard}/fd").iterdir()]

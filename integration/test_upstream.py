@@ -20,6 +20,7 @@ from integration.evidence import host as machine
 from integration.evidence.stubs import await_true
 from integration.evidence.tiny import TinyGuest
 from integration.guest import layout
+from integration.limits import run
 from xenvcpu import encoding
 from xenvcpu.abi import cpu_record, mtrr, save_stream
 from xenvcpu.abi.save_stream import Record, Typecode
@@ -53,7 +54,7 @@ def tool(name: str) -> str:
 
 
 def ran(*command: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return run(command, 60)
 
 
 def cpu_records(host: Host, guest: TinyGuest) -> Dict[int, Record]:

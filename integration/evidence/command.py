@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Optional, Sequence
 
 from integration.forked import Forked, Task, command
+from integration.limits import run
 from integration.promises import IS_BRISK
 
 _LIMIT = 120.0
@@ -20,7 +21,7 @@ def program(
 ) -> subprocess.CompletedProcess[str]:
     """Runs a program in a folder, whatever comes of it; where counts are brisk a fork does the same as a task."""
     if not IS_BRISK:
-        return subprocess.run(argv, cwd=folder, capture_output=True, text=True, timeout=timeout)
+        return run(argv, timeout, cwd=folder)
 
     def there() -> None:
         if folder is not None:

@@ -8,18 +8,18 @@ import base64
 import hashlib
 import os
 import select
-import subprocess
 import time
 import tty
 from typing import List, Optional, Tuple
 
 from integration.evidence import xl
+from integration.limits import Limit, run
 
 _CHUNK = 360
 _LAST = 3000
 #: After so many silent seconds a look whether the guest still lives.
 _LOOK = 10.0
-#: What a script may take longer than its own limit, for the way in and out.
+#: What each way in may take, and a script that was stopped, until its output is here.
 _GRACE = 120.0
 
 
@@ -27,16 +27,18 @@ class ConsoleError(Exception):
     """The guest did not answer, or not as it should; the text has its last output."""
 
 
+class _LateError(ConsoleError):
+    """Nothing came in time."""
+
+
 def _terminal_of(domid: int, timeout: float = 60.0) -> str:
     """Returns the path of the pseudo-terminal that xenconsoled opened for a domain."""
     key = f"/local/domain/{domid}/console/tty"
-    end = time.monotonic() + timeout
-    while time.monotonic() < end:
-        done = subprocess.run(
-            ["xenstore-read", key], capture_output=True, text=True, timeout=30, check=False
-        )
+    limit = Limit(timeout)
+    while not limit.passed:
+        done = run(["xenstore-read", key], 30)
         if done.returncode == 0 and done.stdout.strip():
-            return done.stdout.strip()
+            return str(done.stdout).strip()
         time.sleep(0.1)
     raise ConsoleError(f"no console for d{domid} within {timeout:g} s")
 
@@ -56,6 +58,7 @@ class GuestConsole:
         self._pending = b""
         self._seen = b""
         self._number = 0
+        self._output = b""
 
     def close(self) -> None:
         """Closes the terminal; may be called again."""
@@ -70,12 +73,12 @@ class GuestConsole:
             select.select([], [self._fd], [], 10)
             line = line[os.write(self._fd, line) :]
 
-    def _line(self, end: float) -> List[str]:
+    def _line(self, limit: Limit) -> List[str]:
         assert self._fd is not None
         while b"\n" not in self._pending:
-            left = end - time.monotonic()
-            if left <= 0:
-                raise ConsoleError(self._complaint("did not answer in time"))
+            left = limit.left
+            if not left:
+                raise _LateError(self._complaint("did not answer in time"))
             if not select.select([self._fd], [], [], min(left, _LOOK))[0]:
                 if left > _LOOK:
                     self._demand_alive()
@@ -106,9 +109,9 @@ class GuestConsole:
             timeout: Limit in seconds.
             number: The job that it belongs to; 0 for any.
         """
-        end = time.monotonic() + timeout
+        limit = Limit(timeout)
         while True:
-            words = self._line(end)
+            words = self._line(limit)
             if words[:2] == ["@@", word] and (not number or words[2] == str(number)):
                 return words[3:]
 
@@ -120,18 +123,22 @@ class GuestConsole:
             encoded = base64.b64encode(data[start : start + _CHUNK]).decode()
             self._send("DATA", self._number, encoded)
             self.await_line("ACK", _GRACE, self._number)
-        self._send("RUN", self._number, timeout)
-        return self._collect(time.monotonic() + timeout + _GRACE)
+        self._send("RUN", self._number)
+        self._output = b""
+        try:
+            return self._collect(Limit(timeout))
+        except _LateError:
+            self._send("STOP", self._number)
+            return self._collect(Limit(_GRACE))
 
-    def _collect(self, end: float) -> Tuple[int, str]:
-        output = b""
+    def _collect(self, limit: Limit) -> Tuple[int, str]:
         while True:
-            words = self._line(end)
+            words = self._line(limit)
             if words[:1] != ["@@"] or words[2:3] != [str(self._number)]:
                 continue
             if words[1] == "OUT":
-                output += base64.b64decode(words[3])
+                self._output += base64.b64decode(words[3])
             elif words[1] == "EXIT":
-                if hashlib.sha256(output).hexdigest() != words[4]:
+                if hashlib.sha256(self._output).hexdigest() != words[4]:
                     raise ConsoleError(self._complaint("sent garbled output"))
-                return int(words[3]), output.decode(errors="replace")
+                return int(words[3]), self._output.decode(errors="replace")

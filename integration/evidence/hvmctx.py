@@ -5,6 +5,8 @@ import re
 import subprocess
 from typing import Dict
 
+from integration.limits import run
+
 _LIMIT = 120.0
 _VALUE = re.compile(r"\b(\w+) +(0x[0-9a-f]+|0+)\b")
 
@@ -30,9 +32,7 @@ def registers(domid: int, vcpuid: int) -> Dict[str, int]:
         HvmctxError: It is not shown.
     """
     try:
-        done = subprocess.run(
-            ["xen-hvmctx", str(domid)], capture_output=True, text=True, timeout=_LIMIT, check=False
-        )
+        done = run(["xen-hvmctx", str(domid)], _LIMIT)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise HvmctxError(str(error)) from None
     shown = parse(done.stdout)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Dict, List
 
+from integration.limits import Limit
+
 _O_CLOEXEC = 0o2000000
 
 
@@ -89,9 +91,9 @@ def is_running(pid: int) -> bool:
 
 def await_end(pids: List[int], limit: float) -> bool:
     """Waits until none of the processes runs; says whether that came true in time."""
-    end = time.monotonic() + limit
+    end = Limit(limit)
     while any(map(is_running, pids)):
-        if time.monotonic() > end:
+        if end.passed:
             return False
         time.sleep(0.01)
     return True

@@ -9,6 +9,7 @@ from typing import Callable, Dict, Iterable, Optional
 
 from integration.evidence.foreign import GuestMemory
 from integration.guest import layout
+from integration.limits import Limit
 
 #: Kind of start, and the blob that runs there.
 KINDS: Dict[str, str] = {
@@ -211,9 +212,9 @@ def await_true(condition: Callable[[], bool], complaint: str, timeout: float) ->
     Raises:
         StubError: It did not within ``timeout`` seconds.
     """
-    end = time.monotonic() + timeout
+    limit = Limit(timeout)
     while not condition():
-        if time.monotonic() > end:
+        if limit.passed:
             raise StubError(f"{complaint} within {timeout:g} s")
         time.sleep(0.02)
 

@@ -11,6 +11,7 @@ import uuid
 from pathlib import Path
 from typing import Any, List
 
+from integration import limits
 from integration.evidence import xl
 from integration.evidence.stubs import await_true
 from integration.evidence.tinymemory import FoundGuest
@@ -52,7 +53,7 @@ def library() -> Any:
 def virsh(*arguments: object) -> subprocess.CompletedProcess[str]:
     """Runs ``virsh``, whatever comes of it."""
     argv = ["virsh", "--connect", URI, *map(str, arguments)]
-    return subprocess.run(argv, capture_output=True, text=True, timeout=_LIMIT)
+    return limits.run(argv, _LIMIT)
 
 
 class Daemon:
@@ -74,12 +75,12 @@ class Daemon:
 
     def _connected(self) -> Any:
         library().registerErrorHandler(lambda context, error: None, None)
-        end = time.monotonic() + _START_LIMIT
+        limit = limits.Limit(_START_LIMIT)
         while True:
             try:
                 return library().open(URI)
             except library().libvirtError as error:
-                if time.monotonic() > end or self._process.poll() is not None:
+                if limit.passed or self._process.poll() is not None:
                     raise AssertionError(f"libvirtd: {error}\n{self.log.read_text()}") from None
             time.sleep(0.1)
 

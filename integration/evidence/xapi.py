@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Mapping, Tuple
 from xml.sax.saxutils import escape
 
+from integration.limits import run
+
 SESSION = "OpaqueRef:8d2b5e0c-1f0e-4c59-a2a4-0d5d6b1a3c77"
 
 
@@ -41,9 +43,9 @@ def call_plugin(plugin: Path, function: str, arguments: Mapping[str, str], *, ca
     Raises:
         ServerError: It failed.
     """
-    done = subprocess.run(
-        [str(plugin), call or method_call(function, arguments)], cwd="/", env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False,
+    done = run(
+        [str(plugin), call or method_call(function, arguments)], 120, cwd="/",
+        env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}, stdin=subprocess.DEVNULL,
     )
     if done.returncode != 0:
         raise ServerError("XENAPI_PLUGIN_FAILURE", "non-zero exit", done.stdout, done.stderr)

@@ -6,6 +6,8 @@ import subprocess
 import tempfile
 from typing import Dict, List, Mapping, Optional, Sequence, Union
 
+from integration import limits
+
 #: A value of a domain's configuration.
 ConfigValue = Union[int, str, Sequence[str]]
 
@@ -23,14 +25,12 @@ def run(*arguments: str, timeout: float = _LIMIT) -> str:
         XlError: It failed or took too long.
     """
     try:
-        done = subprocess.run(
-            ["xl", *arguments], capture_output=True, text=True, timeout=timeout, check=False
-        )
+        done = limits.run(["xl", *arguments], timeout)
     except subprocess.TimeoutExpired:
         raise XlError(f"xl {' '.join(arguments)}: over {timeout:g} s") from None
     if done.returncode:
         raise XlError(f"xl {' '.join(arguments)}: {done.stdout}{done.stderr}".strip())
-    return done.stdout
+    return str(done.stdout)
 
 
 def _render(value: ConfigValue) -> str:

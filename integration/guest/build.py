@@ -2,12 +2,12 @@
 """Assembles the tiny guest and its stubs with ``as`` and ``ld``."""
 
 import struct
-import subprocess
 import tempfile
 from pathlib import Path
 from typing import Dict, List, Mapping, Sequence, Tuple
 
 from integration.guest import layout
+from integration.limits import run
 
 SOURCES = Path(__file__).resolve().parent
 KERNEL = "tiny.elf"
@@ -45,9 +45,7 @@ class AssemblyError(Exception):
 
 def _run(argv: Sequence[str]) -> None:
     try:
-        done = subprocess.run(
-            argv, capture_output=True, text=True, timeout=_LIMIT, check=False
-        )
+        done = run(argv, _LIMIT)
     except FileNotFoundError:
         raise AssemblyError(f"{argv[0]} is not installed (package binutils)") from None
     if done.returncode or done.stderr.strip():

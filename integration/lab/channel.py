@@ -9,9 +9,11 @@ ended by the next one, which begins with an end of line.
 
 import json
 import socket
-import time
 import uuid
 from typing import Any, Dict
+
+
+from integration.limits import Limit
 
 
 class ChannelError(Exception):
@@ -30,16 +32,21 @@ def ask(path: str, timeout: float, **request: object) -> Dict[str, Any]:
         ChannelError: There was none in time.
     """
     number = uuid.uuid4().hex
-    end = time.monotonic() + timeout
+    limit = Limit(timeout)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
         try:
-            client.settimeout(timeout)
+            client.settimeout(timeout)  # a client before us is served for as long as its own limit allows
             client.connect(path)
             client.sendall(b"\n" + json.dumps({"id": number, **request}).encode() + b"\n")
             pending = b""
             while True:
-                client.settimeout(max(0.01, end - time.monotonic()))
-                data = client.recv(1 << 16)
+                if limit.passed:
+                    raise ChannelError(f"no answer from the dom0 within {timeout:g} s")
+                client.settimeout(max(0.01, limit.left))
+                try:
+                    data = client.recv(1 << 16)
+                except socket.timeout:
+                    continue
                 if not data:
                     raise ChannelError("the dom0 has gone")
                 *lines, pending = (pending + data).split(b"\n")

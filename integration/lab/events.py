@@ -4,9 +4,10 @@
 import json
 import os
 import select
-import time
 from dataclasses import dataclass
 from typing import IO, Iterator, Mapping, Optional, Tuple
+
+from integration.limits import Limit
 
 
 @dataclass(frozen=True)
@@ -15,7 +16,7 @@ class Event:
 
     Attributes:
         kind: ``ready``, ``alive``, ``guest``, ``collected``, ``begin``, ``test``,
-            ``output``, ``expired``, ``play``, ``broken`` or ``done``.
+            ``output``, ``stretched``, ``expired``, ``play``, ``broken`` or ``done``.
         fields: The rest of it.
     """
 
@@ -49,35 +50,10 @@ def parse(line: bytes) -> Optional[Event]:
     return Event(fields.pop("event"), fields)
 
 
-class Deadline:
-    """A point in time that may be moved.
+def read_events(stream: IO[bytes], silence: Limit) -> Iterator[Event]:
+    """Yields events until the stream ends or the limit has passed.
 
-    Args:
-        seconds: How far away it is.
-    """
-
-    def __init__(self, seconds: float) -> None:
-        self.reset(seconds)
-
-    def reset(self, seconds: float) -> None:
-        """Puts it so far away from now."""
-        self._end = time.monotonic() + seconds
-
-    @property
-    def left(self) -> float:
-        """Seconds until then, not below 0."""
-        return max(0.0, self._end - time.monotonic())
-
-    @property
-    def passed(self) -> bool:
-        """Whether it lies behind us."""
-        return self.left == 0.0
-
-
-def read_events(stream: IO[bytes], silence: Deadline) -> Iterator[Event]:
-    """Yields events until the stream ends or the deadline passes.
-
-    The reader of the events moves the deadline as it sees fit.
+    The reader of the events moves the limit as it sees fit.
     """
     descriptor = stream.fileno()
     pending = b""

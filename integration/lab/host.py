@@ -19,7 +19,9 @@ from typing import Deque, Dict, Iterator, List, Optional, Type
 
 from integration.lab import qemu, xenfaults
 from integration.lab.errors import LostHostError, XenFailedError
-from integration.lab.events import Deadline, Event, read_events
+from integration.lab.events import Event, read_events
+from integration.lab.meter import Meter, make_page
+from integration.limits import Limit
 
 _CONSOLE_LINES = 60
 _GUEST_LINES = 40
@@ -27,7 +29,7 @@ _GUEST_LINES = 40
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds in seconds; emulation on a busy machine is slow, so they are wide.
+    """Bounds in seconds of the host's time; emulation is slow, so they are wide.
 
     Attributes:
         boot: From the start of QEMU to the dom0's first word.
@@ -51,6 +53,8 @@ class EmulatedHost:
     Attributes:
         console: The file with all that Xen and the dom0 print.
         commands: The socket of the command channel, there while the host is.
+        page: The file in which it is written for how long QEMU has waited, there while the host is.
+        stretched: The fields of each limit of ours that was stretched, as in an event.
     """
 
     def __init__(self, machine: qemu.Machine, work: Path, limits: Limits) -> None:
@@ -61,15 +65,18 @@ class EmulatedHost:
         self._errors = work / "qemu.log"
         self._process: Optional["subprocess.Popen[bytes]"] = None
         self._guests: Dict[str, Deque[str]] = {}
+        self.stretched: List[Dict[str, object]] = []
 
     def __enter__(self) -> "EmulatedHost":
         # the name of a socket may have 107 characters, which a path below our cache can exceed
-        self.commands = Path(tempfile.mkdtemp(prefix="xenvcpu-lab-")) / "commands"
+        folder = Path(tempfile.mkdtemp(prefix="xenvcpu-lab-"))
+        self.commands, self.page = folder / "commands", make_page(folder)
         argv = self._machine.command()
-        argv += qemu.channel_arguments(self._machine, self.console, self._results, self.commands)
-        self._total = Deadline(self._limits.total)
+        argv += qemu.channel_arguments(self._machine, self.console, self._results, self.commands, self.page)
         with self._errors.open("wb") as errors:
             self._process = qemu.start(argv, errors)
+        self._meter = Meter(self._process.pid, self.page)
+        self._total = self.limit(self._limits.total)
         return self
 
     def __exit__(
@@ -79,12 +86,22 @@ class EmulatedHost:
         trace: Optional[TracebackType],
     ) -> None:
         if self._process is not None:
+            self._meter.close()
             self._process.kill()
             self._process.wait()
             for stream in (self._process.stdin, self._process.stdout):
                 if stream is not None:
                     stream.close()
         shutil.rmtree(self.commands.parent, ignore_errors=True)
+
+    def limit(self, seconds: float) -> Limit:
+        """Returns a limit in seconds of this host's time."""
+        return Limit(seconds, self._meter.now, lambda **fields: self.stretched.append(fields))
+
+    @property
+    def waited(self) -> float:
+        """For how many seconds QEMU has waited for a processor."""
+        return self._meter.waited
 
     def events(self) -> Iterator[Event]:
         """Yields what the dom0 says, up to and including ``done``.
@@ -94,7 +111,7 @@ class EmulatedHost:
             XenFailedError: Xen failed, before that or without anybody noticing.
         """
         assert self._process is not None and self._process.stdout is not None
-        silence = Deadline(min(self._limits.boot, self._total.left))
+        silence = self.limit(min(self._limits.boot, self._total.left))
         ready = False
         for event in read_events(self._process.stdout, silence):
             ready = True
@@ -153,7 +170,7 @@ class EmulatedHost:
         return [line for line in text.splitlines() if line.strip()]
 
     def _await_results(self, size: int) -> None:
-        limit = Deadline(30)
+        limit = self.limit(30)
         while self._results.stat().st_size < size:
             if limit.passed:
                 raise self._lost(f"{size} bytes of results announced, fewer came")

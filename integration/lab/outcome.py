@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Dict, Iterable, List, Tuple
 
 from integration.lab.events import Event
+from integration.lab.stretches import Hours, Stretch
 from integration.promises import Count, from_property
 
 #: pytest's own order of words, for the line at the end.
@@ -56,6 +57,8 @@ class Outcome:
         running: Node id of the test that began last.
         tests: The verdicts, by node id, in the order that they fell.
         trouble: Why the job did not come to its end; empty if it did.
+        stretched: Limits that took longer by the clock, by a name that each has.
+        hours: How long its hosts were there, and waited.
     """
 
     status: int = -1
@@ -66,6 +69,8 @@ class Outcome:
     running: str = ""
     tests: Dict[str, Verdict] = field(default_factory=dict)
     trouble: str = ""
+    stretched: Dict[str, Stretch] = field(default_factory=dict)
+    hours: Hours = field(default_factory=Hours)
 
     def take(self, event: Event) -> Verdict:
         """Keeps what an event tells of one test; a failure stays one, whatever comes later."""

@@ -13,10 +13,12 @@ import sys
 import threading
 import traceback
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional
 
+from integration import hosttime
 from integration.lab.channel import ChannelError, ask
 from integration.lab.events import Event
+from integration.limits import Limit, run
 
 PROJECT = Path(__file__).resolve().parents[2]
 MISSING = "no ansible-playbook outside the emulated host: pip install ansible-core"
@@ -30,7 +32,7 @@ def find_ansible() -> Optional[str]:
     return str(beside) if beside.is_file() else shutil.which("ansible-playbook")
 
 
-def environment(commands: Path, work: Path, results: Path) -> Dict[str, str]:
+def environment(commands: Path, page: Path, work: Path, results: Path) -> Dict[str, str]:
     """Returns what Ansible needs to know to drive the dom0."""
     plugins = PROJECT / "integration/ansible"
     (work / "ansible.cfg").touch()
@@ -48,6 +50,7 @@ def environment(commands: Path, work: Path, results: Path) -> Dict[str, str]:
         "PYTHONPATH": str(PROJECT),
         "XENVCPU_ANSIBLE_RESULTS": str(results),
         "XENVCPU_LAB_COMMANDS": str(commands),
+        hosttime.VARIABLE: str(page),
     }
 
 
@@ -56,12 +59,18 @@ class Outside:
 
     Args:
         commands: The socket of its command channel.
+        page: The file that holds for how long it has waited.
         work: Scratch directory.
+        limit: Makes a limit in seconds of its time.
     """
 
-    def __init__(self, commands: Path, work: Path) -> None:
+    def __init__(
+        self, commands: Path, page: Path, work: Path, limit: Callable[[float], Limit] = Limit
+    ) -> None:
         self._commands = commands
+        self._page = page
         self._work = work
+        self._limit = limit
 
     def take(self, event: Event) -> None:
         """Plays what an event asks for, in a thread, so that the host is still listened to."""
@@ -88,21 +97,19 @@ class Outside:
         argv += ["-e", "ansible_python_interpreter=/usr/bin/python3", str(book)]
         argv += _words(event.fields.get("arguments"))
         try:
-            done = subprocess.run(
+            done = run(
                 argv,
+                self._limit(_LIMIT),
                 cwd=self._work,
-                env=environment(self._commands, self._work, results),
+                env=environment(self._commands, self._page, self._work, results),
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                timeout=_LIMIT,
-                check=False,
+                errors="replace",
             )
         except subprocess.TimeoutExpired as error:
-            return {"code": -1, "tasks": [], "out": (error.stdout or b"").decode(errors="replace")[-_TAIL:]}
+            return {"code": -1, "tasks": [], "out": str(error.output)[-_TAIL:]}
         lines = results.read_text().splitlines() if results.exists() else []
-        printed = done.stdout.decode(errors="replace")[-_TAIL:]
-        return {"code": done.returncode, "tasks": [json.loads(line) for line in lines], "out": printed}
+        return {"code": done.returncode, "tasks": [json.loads(line) for line in lines], "out": done.stdout[-_TAIL:]}
 
 
 def _words(value: object) -> List[str]:

@@ -19,6 +19,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, List, Optional, Tuple
 
+from integration import hosttime
+
 _PR_SET_PDEATHSIG = 1
 _PROCESSOR = "qemu64,+svm,+npt,+rdrand"
 _AVX = ",+ssse3,+sse4.1,+sse4.2,+xsave,+xsaveopt,+avx"
@@ -75,7 +77,7 @@ class Machine:
         return "virtio-serial-pci" + (",iommu_platform=on,disable-legacy=on" if self.is_pvh else "")
 
 
-def channel_arguments(machine: Machine, console: Path, results: Path, commands: Path) -> List[str]:
+def channel_arguments(machine: Machine, console: Path, results: Path, commands: Path, waited: Path) -> List[str]:
     """Returns the arguments for a batch run: status on stdout, commands by a socket, the rest in files."""
     argv = ["-chardev", f"file,id=console,path={console}", "-serial", "chardev:console"]
     argv += ["-chardev", "stdio,id=status,signal=off", "-device", machine.serial_device]
@@ -84,6 +86,8 @@ def channel_arguments(machine: Machine, console: Path, results: Path, commands: 
     argv += ["-device", "virtserialport,nr=2,chardev=results,name=xenvcpu.results"]
     argv += ["-chardev", f"socket,id=commands,path={commands},server=on,wait=off"]
     argv += ["-device", "virtserialport,nr=3,chardev=commands,name=xenvcpu.commands"]
+    argv += ["-object", f"memory-backend-file,id=waited,mem-path={waited},size={hosttime.SIZE},share=on"]
+    argv += ["-device", "ivshmem-plain,memdev=waited"]
     return argv
 
 

@@ -5,7 +5,7 @@ import shutil
 import sys
 import time
 from pathlib import Path
-from typing import Callable
+from typing import Callable, Mapping
 
 from integration.lab.errors import LostHostError, XenFailedError
 from integration.lab.events import Event
@@ -13,6 +13,7 @@ from integration.lab.host import EmulatedHost, Limits
 from integration.lab.outcome import Outcome
 from integration.lab.outside import Outside
 from integration.lab.qemu import Machine
+from integration.lab.stretches import Stretch
 
 #: A host lost to the emulator is booted once more.
 ATTEMPTS = 2
@@ -81,14 +82,24 @@ class Runner:
         work.mkdir()
         started = time.monotonic()
         with EmulatedHost(machine, work, self._limits) as host:
-            outside = Outside(host.commands, work)
-            for event in host.events():
-                if event.kind == "play":
-                    outside.take(event)
-                self._follow(event, time.monotonic() - started)
-                if event.kind == "done":
-                    self._results.mkdir(parents=True, exist_ok=True)
-                    host.unpack_results(self._results)
+            outside = Outside(host.commands, host.page, work, host.limit)
+            try:
+                for event in host.events():
+                    if event.kind == "play":
+                        outside.take(event)
+                    self._follow(event, time.monotonic() - started)
+                    if event.kind == "done":
+                        self._results.mkdir(parents=True, exist_ok=True)
+                        host.unpack_results(self._results)
+            finally:
+                self.outcome.hours.clock += time.monotonic() - started
+                self.outcome.hours.waited += host.waited
+                for fields in host.stretched:
+                    self._keep_stretch(fields)
+
+    def _keep_stretch(self, fields: Mapping[str, object]) -> None:
+        """The last word on a limit counts; its name is that of no other host's."""
+        self.outcome.stretched[f"{self.outcome.boots}: {fields.get('key')}"] = Stretch.of(fields)
 
     def _follow(self, event: Event, now: float) -> None:
         if event.kind == "ready":
@@ -106,6 +117,8 @@ class Runner:
         elif event.kind == "output":
             sys.stdout.write(event.text("text"))
             sys.stdout.flush()
+        elif event.kind == "stretched":
+            self._keep_stretch({"test": self.outcome.running, **event.fields})
         elif event.kind == "expired":
             self._tell(f"the job was killed after {event.number('limit'):g} s")
         elif event.kind == "done":

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 
 from integration import promises
-from integration.lab import junit
+from integration.lab import junit, stretches
 from integration.lab.crew import Crew, Tell
 from integration.lab.errors import LostHostError, XenFailedError
 from integration.lab.host import Limits
@@ -177,6 +177,8 @@ def summarise(outcomes: Mapping[str, Outcome], results: Path, seconds: float) ->
     for name in (name for name, outcome in outcomes.items() if outcome.xen_failed):
         say(f"Xen failed: {name}")
     _losses(outcomes)
+    for line in stretches.lines((name, one.hours, one.stretched.values()) for name, one in outcomes.items()):
+        say(line)
     say(f"{closing_line(outcomes.values())} in {seconds:.0f} s")
 
 

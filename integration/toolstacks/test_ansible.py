@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import os
-import queue
+import time
 from typing import Any, Callable, Dict, Iterator, List, Tuple
 
 import pytest
@@ -13,6 +13,7 @@ from integration import starts
 from integration.evidence.tiny import TinyGuest
 from integration.lab.dom0.commands import PORT, Commands
 from integration.lab.dom0.status import Status
+from integration.limits import Limit
 from integration.promises import IS_BRISK
 from xenvcpu.api import open_host
 
@@ -25,6 +26,7 @@ PAUSED = 2
 """Where `xl list` has the letter of a domain that a toolstack holds paused."""
 
 _LIMIT = 620.0
+_LOOK = 0.2
 
 
 @pytest.fixture(scope="module")
@@ -44,10 +46,12 @@ def play(commands: Commands) -> Play:
 
     def run(tasks: List[Dict[str, Any]], *arguments: str) -> Dict[str, Dict[str, Any]]:
         status.send("play", tasks=tasks, arguments=arguments)
-        try:
-            played = commands.delivered.get(timeout=_LIMIT)
-        except queue.Empty:
-            pytest.fail("nothing came back from outside")
+        limit = Limit(_LIMIT)
+        while commands.delivered.empty():
+            if limit.passed:
+                pytest.fail("nothing came back from outside")
+            time.sleep(_LOOK)
+        played = commands.delivered.get()
         if "missing" in played:
             pytest.skip(played["missing"])
         assert played["code"] == 0, played["out"]

@@ -12,7 +12,7 @@ from typing import Callable, Iterator
 
 import pytest
 
-from integration import starts
+from integration import limits, starts
 from integration.evidence.tiny import TinyGuest
 
 Factory = Callable[..., TinyGuest]
@@ -45,9 +45,7 @@ with xenvcpu.open_host("dom0") as host:
 
 def run(*command: object) -> subprocess.CompletedProcess[str]:
     """Runs a program of Debian's."""
-    return subprocess.run(
-        [str(word) for word in command], env=CLEAN, cwd="/", capture_output=True, text=True, timeout=200
-    )
+    return limits.run([str(word) for word in command], 200, env=CLEAN, cwd="/")
 
 
 def must(*command: object) -> str:

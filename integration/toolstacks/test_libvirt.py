@@ -13,10 +13,11 @@ from typing import Callable, Iterator, List
 
 import pytest
 
-from integration.evidence import virt, xl
+from integration.evidence import processes, virt, xl
 from integration.evidence.command import xenvcpu, xenvcpu_json
 from integration.evidence.stubs import await_true
 from integration.evidence.virt import URI, VirtGuest, virsh
+from integration.limits import Limit
 from integration.toolstacks import announcing
 from integration.toolstacks.conftest import VCPUS
 
@@ -141,7 +142,7 @@ class Watch:
         address = folder / "notify"
         self._channel = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._channel.bind(str(address))
-        self._channel.settimeout(120)
+        self._channel.settimeout(1)
         self.log = folder / "watch.log"
         with self.log.open("wb") as file:
             argv = ["xenvcpu", "libvirt", "watch", "--connect", URI]
@@ -150,7 +151,13 @@ class Watch:
 
     def told(self) -> str:
         """What it tells systemd next."""
-        return self._channel.recv(4096).decode()
+        limit = Limit(120)
+        while True:
+            try:
+                return self._channel.recv(4096).decode()
+            except socket.timeout:
+                if limit.passed:
+                    raise
 
     def await_said(self, text: str, times: int = 1) -> None:
         await_true(
@@ -166,7 +173,8 @@ class Watch:
     def stopped(self) -> int:
         """Stop it, and return how it ended."""
         self._process.send_signal(signal.SIGTERM)
-        return self._process.wait(60)
+        assert processes.await_end([self._process.pid], 60)
+        return self._process.wait()
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import itertools
-import subprocess
 from pathlib import Path
 from typing import Callable, Iterator
 
@@ -16,6 +15,7 @@ from integration.evidence.stubs import await_true
 from integration.evidence.tiny import TinyGuest
 from integration.evidence.tinymemory import FoundGuest
 from integration.guest import build
+from integration.limits import run
 from integration.toolstacks import announcing
 
 VCPUS = 4
@@ -83,7 +83,7 @@ def test_options_of_xl_are_passed_on(config: Config, context: Path, number: int)
 def test_what_xl_says_of_a_wrong_configuration_is_said(config: Config, context: Path) -> None:
     """With `--xl` it ends with xl's exit code, and its text has every line of xl's; nothing is created."""
     config.add('memory = "lots\n')
-    alone = subprocess.run(["xl", "create", str(config.path)], capture_output=True, text=True, timeout=60)
+    alone = run(["xl", "create", str(config.path)], 60)
     done = xenvcpu("xl", "create", config.path, context, "--xl")
     assert (done.returncode, done.stdout) == (alone.returncode, "") and alone.returncode == 1
     assert alone.stderr and [line for line in alone.stderr.splitlines() if line.strip() not in done.stderr] == []

@@ -14,6 +14,7 @@ from integration.lab.host import EmulatedHost, Limits
 from integration.lab.outcome import closing_line
 from integration.lab.qemu import Machine
 from integration.lab.runner import Runner
+from integration.lab.stretches import Stretch
 
 Program = Callable[[str, str], Path]
 
@@ -193,6 +194,18 @@ def test_a_test_that_failed_before_the_host_was_lost_has_failed(tmp_path: Path, 
     outcome = Runner(tmp_path, tmp_path / "results", Limits(), lambda line: None).run(MACHINE)
     assert (len(outcome.losses), outcome.status, closing_line([outcome])) == (1, 0, "1 passed, 1 failed")
     assert not outcome.is_good
+
+
+def test_stretched_limits_come_out(tmp_path: Path, stage: Stage) -> None:
+    """The last word on each, with the test in which it was; and how long the host was there."""
+    told = {"event": "stretched", "key": "1", "limit": 60}
+    stage.play([
+        {"event": "ready"}, {"event": "begin", "nodeid": "t::slow"}, {**told, "clock": 61}, {**told, "clock": 70},
+        {"event": "begin", "nodeid": "t::next"}, {**told, "key": "2", "clock": 62}, DONE,
+    ])
+    outcome = Runner(tmp_path, tmp_path / "results", Limits(), lambda line: None).run(MACHINE)
+    assert list(outcome.stretched.values()) == [Stretch("t::slow", 60, 70), Stretch("t::next", 60, 62)]
+    assert 0 <= outcome.hours.waited < outcome.hours.clock
 
 
 def test_two_lost_hosts_are_an_error(tmp_path: Path, stage: Stage) -> None:

@@ -153,7 +153,7 @@ def event(tasks: List[object], *arguments: str) -> Event:
 @pytest.mark.skipif(find_ansible() is None, reason=outside.MISSING)
 def test_ansible_drives_what_is_behind_the_channel(channel: Channel, tmp_path: Path) -> None:
     there, back = str(tmp_path / "there"), f"{tmp_path}/back/"
-    played = Outside(Path(channel.path), tmp_path).play(str(find_ansible()), event([
+    played = Outside(Path(channel.path), tmp_path / "page", tmp_path).play(str(find_ansible()), event([
         {"name": "copy", "ansible.builtin.copy": {"content": "hello", "dest": there}},
         {"name": "fetch", "ansible.builtin.fetch": {"src": there, "dest": back, "flat": True}},
     ], "-e", f"ansible_python_interpreter={sys.executable}"))
@@ -167,7 +167,7 @@ def test_without_ansible_the_test_is_told_why(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
-    Outside(Path(channel.path), tmp_path).take(event([]))
+    Outside(Path(channel.path), tmp_path / "page", tmp_path).take(event([]))
     assert "pip install ansible-core" in commands.delivered.get(timeout=60)["missing"]
 
 
@@ -176,6 +176,6 @@ def test_a_play_that_cannot_be_begun_is_told(
 ) -> None:
     (tmp_path / "ansible-playbook").touch()
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
-    Outside(Path(channel.path), tmp_path / "nothing").take(event([]))
+    Outside(Path(channel.path), tmp_path / "page", tmp_path / "nothing").take(event([]))
     played = commands.delivered.get(timeout=60)
     assert played["code"] == -1 and "FileNotFoundError" in played["out"]

@@ -55,6 +55,7 @@ def test_a_summary_names_hosts_and_adds_up_their_counts(capsys: pytest.CaptureFi
     assert said.endswith(
         "Xen failed: 4.17/2\n"
         "hosts lost: 2 of 5 booted, too many: more than one, and one in ten\n  4.14: silence\n  4.14: silence\n"
+        "limits stretched: 0; hosts waited for a processor for 0 of 0 s\n"
         "2 passed, 1 failed in 12 s\n"
     )
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Dict, List
 
 from integration.lab.dom0.status import FD_VARIABLE, Status, shorten
+from integration.limits import Limit, run
 
 JOB = Path("/lab/job.json")
 PROJECT = Path("/lab/project")
@@ -57,7 +58,7 @@ class Heartbeat(threading.Thread):
 
 def run_command(argv: List[str], limit: float, status: Status, quiet: bool) -> int:
     """Runs a job's command; its output goes to a file, and out at once unless quiet."""
-    started = time.monotonic()
+    expiry = Limit(limit)
     environment = {**os.environ, FD_VARIABLE: str(status.fd)}
     with (RESULTS / "output.txt").open("wb") as log, subprocess.Popen(
         argv,
@@ -68,24 +69,29 @@ def run_command(argv: List[str], limit: float, status: Status, quiet: bool) -> i
         env=environment,
         pass_fds=(status.fd,),
     ) as process:
-        killer = threading.Timer(limit, process.kill)
-        killer.start()
+        threading.Thread(target=_kill_after, args=(expiry, process), daemon=True).start()
         assert process.stdout is not None
         for line in process.stdout:
             log.write(line)
             if not quiet:
                 status.send("output", text=shorten(line.decode(errors="replace")))
         code = process.wait()
-        killer.cancel()
-    if time.monotonic() - started >= limit:
+    if expiry.passed:
         status.send("expired", limit=limit)
     return code
+
+
+def _kill_after(limit: Limit, process: "subprocess.Popen[bytes]") -> None:
+    while process.poll() is None:
+        if limit.passed:
+            process.kill()
+        time.sleep(HEARTBEAT)
 
 
 def collect_evidence() -> None:
     """Puts Xen's console ring and the guests' logs beside the results."""
     with (RESULTS / "xl-dmesg.txt").open("wb") as file:
-        subprocess.run(["xl", "dmesg"], stdout=file, stderr=file, check=False, timeout=60)
+        run(["xl", "dmesg"], 60, stdout=file, stderr=file)
     for path in GUEST_LOGS.glob("*.log"):
         (RESULTS / path.name).write_bytes(path.read_bytes())
 

@@ -11,6 +11,8 @@ import time
 from types import TracebackType
 from typing import Any, Dict, Optional, Type
 
+from integration.limits import run
+
 PORT = "/dev/vport0p3"
 
 #: A command that takes longer is killed.
@@ -84,14 +86,8 @@ class Commands:
             self.delivered.put(request["deliver"])
             return answer
         try:
-            done = subprocess.run(
-                ["/bin/sh", "-c", request["run"]],
-                input=base64.b64decode(request.get("input", "")),
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                timeout=LIMIT,
-                check=False,
-            )
+            given = base64.b64decode(request.get("input", ""))
+            done = run(["/bin/sh", "-c", request["run"]], LIMIT, given, text=False)
         except subprocess.TimeoutExpired:
             return {**answer, "code": 124, "out": "", "err": base64.b64encode(b"took too long").decode()}
         texts = {"out": done.stdout, "err": done.stderr}

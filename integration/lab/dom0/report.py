@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A pytest plugin that sends each result over the status channel as it falls."""
 
+import math
 import os
 import signal
 from typing import Any, Dict, Iterator, List, Optional, Tuple, Union
@@ -8,6 +9,7 @@ from typing import Any, Dict, Iterator, List, Optional, Tuple, Union
 import pytest
 
 from integration.lab.dom0.status import Status, shorten
+from integration.limits import Limit
 
 #: Seconds that one test may take; beyond them it failed.
 LIMIT_VARIABLE = "XENVCPU_LAB_TEST_LIMIT"
@@ -52,14 +54,18 @@ def pytest_runtest_logstart(nodeid: str, location: Any) -> None:
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     """Bounds each test, so that one that hangs is a failed test and not a lost run."""
     marker = item.get_closest_marker("lab_limit")
-    limit = int(marker.args[0] if marker else os.environ.get(LIMIT_VARIABLE, DEFAULT_LIMIT))
+    limit = Limit(int(marker.args[0] if marker else os.environ.get(LIMIT_VARIABLE, DEFAULT_LIMIT)))
 
     def expire(number: int, frame: object) -> None:
-        signal.alarm(limit)  # its teardown is bounded as well
-        raise TestLimitError(f"{item.nodeid} took over {limit} s")
+        if not limit.passed:
+            signal.alarm(math.ceil(limit.left))
+            return
+        limit.reset(limit.seconds)  # its teardown is bounded as well
+        signal.alarm(math.ceil(limit.seconds))
+        raise TestLimitError(f"{item.nodeid} took over {limit.seconds:g} s")
 
     signal.signal(signal.SIGALRM, expire)
-    signal.alarm(limit)
+    signal.alarm(math.ceil(limit.seconds))
     try:
         yield
     finally:

@@ -2,13 +2,15 @@
 """The Linux guest's side of a job: scripts come in, output goes out, over the console.
 
 Every line begins with ``@@``. In: ``@@ DATA n BASE64`` (acknowledged), then
-``@@ RUN n SECONDS``. Out: ``@@ READY``, ``@@ ACK n``, ``@@ OUT n BASE64``, and
+``@@ RUN n``, and ``@@ STOP n`` if it takes too long, which only the dom0 knows.
+Out: ``@@ READY``, ``@@ ACK n``, ``@@ OUT n BASE64``, and
 ``@@ EXIT n STATUS DIGEST`` where the digest is over the whole output.
 """
 
 import base64
 import hashlib
 import os
+import select
 import signal
 import subprocess
 import tty
@@ -27,6 +29,10 @@ class Console:
         tty.setraw(self._fd)
         self._pending = b""
 
+    def fileno(self) -> int:
+        """Returns the descriptor to wait at."""
+        return self._fd
+
     def send(self, *words: object) -> None:
         """Sends one line."""
         line = ("\n@@ " + " ".join(str(word) for word in words) + "\n").encode()
@@ -44,8 +50,8 @@ class Console:
                 return words[1:]
 
 
-def run(script: bytes, limit: float) -> Tuple[int, bytes]:
-    """Runs a shell script and returns its exit status and its output."""
+def run(script: bytes, number: str, console: Console) -> Tuple[int, bytes]:
+    """Runs a shell script, until it is told to stop; returns its exit status and its output."""
     process = subprocess.Popen(
         ["sh", "-c", script.decode()],
         stdin=subprocess.DEVNULL,
@@ -53,13 +59,19 @@ def run(script: bytes, limit: float) -> Tuple[int, bytes]:
         stderr=subprocess.STDOUT,
         start_new_session=True,
     )
-    try:
-        output, _ = process.communicate(timeout=limit)
-        return process.returncode, output
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        output, _ = process.communicate()
-        return TIMED_OUT, output
+    assert process.stdout is not None
+    output, is_stopped = b"", False
+    while True:
+        ready, _, _ = select.select([process.stdout.fileno(), console.fileno()], [], [])
+        if console.fileno() in ready and console.receive()[:2] == ["STOP", number]:
+            os.killpg(process.pid, signal.SIGKILL)
+            is_stopped = True
+        if process.stdout.fileno() in ready:
+            data = os.read(process.stdout.fileno(), 1 << 16)
+            output += data
+            if not data:
+                process.stdout.close()
+                return TIMED_OUT if process.wait() and is_stopped else process.returncode, output
 
 
 def serve(console: Console) -> None:
@@ -72,7 +84,7 @@ def serve(console: Console) -> None:
             script += base64.b64decode(rest)
             console.send("ACK", number)
         elif word == "RUN":
-            status, output = run(script, float(rest))
+            status, output = run(script, number, console)
             script = b""
             for start in range(0, len(output), CHUNK):
                 encoded = base64.b64encode(output[start : start + CHUNK]).decode()
