@@ -27,6 +27,28 @@ with domain_lock(UUID(int=5), Path(sys.argv[1]), Patience(), Patience().begin())
     print("held", flush=True)
     time.sleep(600)
 """
+FORK = """
+import os, signal, sys
+from pathlib import Path
+from uuid import UUID
+from xenvcpu.deadline import Patience
+from xenvcpu.lock import domain_lock
+def hold():
+    return domain_lock(UUID(int=5), Path(sys.argv[1]), Patience(waits=False), Patience().begin())
+read, write = os.pipe()
+with hold():
+    child = os.fork()
+    if not child:
+        os.write(write, b".")
+        signal.pause()
+    os.read(read, 1)
+try:
+    with hold():
+        print("held again")
+finally:
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+"""
 
 
 SHORT = Patience(timeout=60)
@@ -74,3 +96,8 @@ def test_a_process_that_is_killed_gives_the_lock_back(tmp_path: Path) -> None:
     holder.stdout.close()
     with hold(tmp_path):
         assert next(tmp_path.iterdir()).stat().st_mode & 0o777 == 0o600
+
+
+def test_a_fork_of_the_program_does_not_keep_the_lock(tmp_path: Path) -> None:
+    ran = subprocess.run([sys.executable, "-c", FORK, tmp_path], stdout=subprocess.PIPE, text=True, timeout=60)
+    assert (ran.returncode, ran.stdout) == (0, "held again\n")
