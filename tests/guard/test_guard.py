@@ -15,8 +15,13 @@ import pytest
 from xenvcpu import keptfile, putback
 from xenvcpu.capture import Capture
 from xenvcpu.context.presets import flat32
-from xenvcpu.errors import ChangeError, DeadlineError, GuardError, HypercallError, NoSuchDomainError
+from xenvcpu.deadline import Patience
+from xenvcpu.errors import (
+    ChangeError, DeadlineError, DomainBusyError, DomainChangedError, GuardError, HypercallError, NoSuchDomainError,
+)
 from xenvcpu.guard.journal import Journal, Pause
+from xenvcpu.left import DONE
+from xenvcpu.lock import domain_lock
 from xenvcpu.model.answer import Refused
 from xenvcpu.model.faults import Killed, RealCall
 from xenvcpu.model.libraries import ModelLibraries
@@ -180,6 +185,52 @@ def test_guards_that_all_die_are_an_error_and_nothing_was_touched(stage: Stage) 
     with pytest.raises(GuardError, match="dies as soon as it is started"):
         stage.web.start([1], context)
     assert (online(stage), stage.xen.named("web").pause_count) == ([0], 0)
+
+
+def test_the_guard_has_the_lock_until_the_domain_runs_again_though_the_program_has_ended(stage: Stage) -> None:
+    def lock() -> Any:
+        return domain_lock(stage.web.info.handle, stage.folder, Patience(waits=False), Patience().begin())
+
+    with stage.keeper.hold(stage.web.info) as deadline:
+        stage.keeper.pause(stage.web.domid, deadline, bool)
+    with pytest.raises(DomainBusyError), lock():
+        pytest.fail("held twice")
+    stage.keeper.close()
+    assert stage.xen.named("web").pause_count == 0
+    with lock():
+        pass
+
+
+def unpause_within(stage: Stage, answer: Any) -> None:
+    """Somebody else unpauses the domain within the next load; `answer` is what that answers, None for as it would."""
+
+    def unpaused(call: RealCall) -> Any:
+        result = call()
+        stage.xen.named("web").pause_count = 0
+        if answer is not None:
+            raise answer
+        return result
+
+    stage.libraries.fail("xc_domain_hvm_setcontext", unpaused)
+
+
+def test_a_pause_that_somebody_else_gave_back_is_told_with_a_guard_too(stage: Stage) -> None:
+    unpause_within(stage, None)
+    with pytest.raises(DomainChangedError, match="unpaused by somebody else meanwhile") as caught:
+        stage.web.start([1], context)
+    assert (caught.value.restored, caught.value.left) == (False, (DONE,))
+    assert (online(stage), stage.xen.named("web").pause_count) == ([0, 1], 0)
+
+
+def test_vcpus_that_ran_since_somebody_else_unpaused_them_are_not_set_back(stage: Stage) -> None:
+    unpause_within(stage, Refused(errno.ENOMEM))
+    with pytest.raises(HypercallError) as caught:
+        stage.web.start([1], context)
+    said = f"domain {stage.web.domid} was unpaused by somebody else"
+    assert caught.value.restored is False and any(line.startswith(said) for line in caught.value.left)
+    assert online(stage) == [0, 1]
+    loads = [libraries.counts["xc_domain_hvm_setcontext"] for libraries in (stage.libraries, *stage.guards)]
+    assert loads == [1, 0]
 
 
 def test_a_guard_that_dies_in_a_pause_that_others_hold_too_is_told_as_it_is(stage: Stage) -> None:

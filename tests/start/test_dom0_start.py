@@ -22,6 +22,7 @@ from xenvcpu.errors import (
 from xenvcpu.host import Host
 from xenvcpu.model import console, worlds
 from xenvcpu.model.domain import Kind, Shutdown
+from xenvcpu.model.faults import RealCall
 from xenvcpu.model.libraries import ModelLibraries
 
 
@@ -323,6 +324,38 @@ def test_a_pause_that_somebody_else_gave_back_is_told(
     monkeypatch.setattr(libraries.xenctrl, "xc_domain_hvm_setcontext", unpaused_meanwhile)
     with pytest.raises(DomainChangedError, match="unpaused by somebody else"):
         web.start([1], context)
+
+
+def given_back_by_another(libraries: ModelLibraries) -> None:
+    """Somebody else unpauses the domain just before we do."""
+
+    def unpause(call: RealCall) -> object:
+        libraries.host.named("web").pause_count = 0
+        return call()
+
+    libraries.fail("xc_domain_unpause", unpause)
+
+
+def test_a_pause_that_somebody_else_gave_back_after_a_put_back_is_told(
+    web: Dom0Domain, libraries: ModelLibraries
+) -> None:
+    libraries.fail("xc_domain_hvm_getcontext", errno.ENOMEM, 2)
+    given_back_by_another(libraries)
+    with pytest.raises(HypercallError) as caught:
+        web.start([1], context)
+    assert (caught.value.errno, caught.value.restored) == (errno.ENOMEM, False)
+    (line,) = caught.value.left
+    assert line.startswith(f"domain {web.domid} was unpaused by somebody else meanwhile: its vcpus may have run on")
+
+
+def test_a_pause_that_somebody_else_gave_back_before_anything_was_touched_is_not_told(
+    web: Dom0Domain, libraries: ModelLibraries
+) -> None:
+    libraries.fail("xc_domain_hvm_getcontext", errno.ENOMEM, 1)
+    given_back_by_another(libraries)
+    with pytest.raises(HypercallError) as caught:
+        web.start([1], context)
+    assert (caught.value.errno, caught.value.restored, caught.value.left) == (errno.ENOMEM, None, ())
 
 
 def test_a_state_that_the_processor_refuses_to_enter_is_no_success(web: Dom0Domain) -> None:
