@@ -10,7 +10,6 @@ from typing import Callable, Iterator, List, Sequence
 
 import pytest
 
-from xenvcpu.audit import no_audit
 from xenvcpu.deadline import Patience
 from xenvcpu.dom0domain import Dom0Domain
 from xenvcpu.guard.folders import Folders
@@ -34,6 +33,7 @@ class Stage:
         self.libraries = ModelLibraries(xen)
         self.guards: List[ModelLibraries] = []
         self.audited: List[str] = []
+        self.audited_by_guard: List[str] = []
         self.processes: List[GuardProcess] = []
         self.prepare: Callable[[ModelLibraries], None] = lambda libraries: None
         port = Dom0Port(self.libraries)  # type: ignore[arg-type]
@@ -45,6 +45,9 @@ class Stage:
     def audit(self, verb: str, domain: str, vcpuids: Sequence[int], outcome: str) -> None:
         self.audited.append(f"{verb} {','.join(map(str, vcpuids))} {outcome}")
 
+    def audit_of_guard(self, verb: str, domain: str, vcpuids: Sequence[int], outcome: str) -> None:
+        self.audited_by_guard.append(f"{verb} {domain} {','.join(map(str, vcpuids))} {outcome}")
+
     def start_guard(self) -> GuardProcess:
         """A guard with libraries of its own, as a process would have."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -53,7 +56,7 @@ class Stage:
         self.prepare(libraries)
         server = GuardServer(
             lambda: Dom0Port(libraries), theirs, journal,  # type: ignore[arg-type]
-            no_audit, str(self.folder / "kept"),
+            self.audit_of_guard, str(self.folder / "kept"),
         )
 
         def serve() -> None:

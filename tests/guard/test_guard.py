@@ -19,6 +19,7 @@ from xenvcpu.deadline import Patience
 from xenvcpu.errors import (
     ChangeError, DeadlineError, DomainBusyError, DomainChangedError, GuardError, HypercallError, NoSuchDomainError,
 )
+from xenvcpu.guard import server
 from xenvcpu.guard.journal import Journal, Pause
 from xenvcpu.left import DONE
 from xenvcpu.lock import domain_lock
@@ -246,6 +247,45 @@ def test_each_change_is_audited_once_with_its_context(stage: Stage) -> None:
     stage.web.stop([1])
     first, second = stage.audited
     assert first.startswith("start 1 outcome=done context=sha256:") and second == "stop 1 outcome=done"
+
+
+def killed_in_a_change(stage: Stage) -> str:
+    """The program is killed when it has put the boot vcpu down; the domain, as the log names it."""
+    web = stage.web
+    with stage.keeper.hold(web.info) as deadline:
+        stage.keeper.pause(web.domid, deadline, bool)
+        stream = stage.port.read_context(web.domid, stage.port.context_buffer(web.domid))
+        stage.keeper.touching(Capture(web.domid, web.info.handle, web.release, "start", (1, 2), stream))
+        stage.xen.named("web").vcpus[0].is_down = True
+    stage.keeper.close()
+    return f"domid={web.domid} uuid={web.info.handle}"
+
+
+def test_what_the_guard_put_back_for_a_program_that_was_killed_is_logged(stage: Stage) -> None:
+    name = killed_in_a_change(stage)
+    assert (online(stage), stage.xen.named("web").pause_count) == ([0], 0)
+    assert stage.audited_by_guard == [f"start {name} 1,2 outcome=killed restored=yes"]
+
+
+def test_what_the_guard_could_not_put_back_is_logged_with_the_file_that_keeps_it(stage: Stage) -> None:
+    stage.prepare = fail_loads
+    name = killed_in_a_change(stage)
+    (kept,) = keptfile.kept(str(stage.folder / "kept"))
+    (line,) = stage.audited_by_guard
+    assert line.startswith(f"start {name} 1,2 outcome=killed restored=no left='vcpu 0 is down, and was online'")
+    assert line.endswith(f" kept={kept}") and keptfile.read(kept).capture.vcpuids == (1, 2)
+
+
+def test_a_domain_that_the_guard_leaves_paused_is_logged(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(guard: ModelLibraries) -> None:
+        for _ in range(9):
+            guard.fail("xc_domain_unpause", errno.EPERM)
+
+    monkeypatch.setattr(server, "_INSISTS", 0.01)
+    stage.prepare = refuse
+    name = killed_in_a_change(stage)
+    assert stage.xen.named("web").pause_count == 1
+    assert f"unpause {name}  outcome=left paused restored=no" in stage.audited_by_guard
 
 
 class Torn:
