@@ -9,6 +9,7 @@ from typing import Iterator, List
 import pytest
 
 from integration.verdicts import modelbench, store
+from integration.verdicts.store import Recording
 from integration.verdicts.traces import Seen
 from verdicts import replaying
 from xenvcpu.rules.release import Release
@@ -16,11 +17,11 @@ from xenvcpu.rules.release import Release
 RELEASES = sorted(name for name, recording in replaying.recordings().items() if recording.traces)
 
 
-def differences(release: str) -> Iterator[str]:
+def differences(recording: Recording) -> Iterator[str]:
     """The first step of each sequence after which something else is to be seen."""
-    recording = replaying.recordings()[release]
     for steps, seen in recording.traces:
         given_again: List[Seen] = modelbench.bench(str(Release.parse(recording.xen))).run(steps)
+        assert len(steps) == len(seen) == len(given_again)
         for number, (xen, ours) in enumerate(zip(seen, given_again)):
             if xen != ours:
                 yield f"{steps[: number + 1]}: Xen {xen}, the model {ours}"
@@ -29,7 +30,19 @@ def differences(release: str) -> Iterator[str]:
 
 @pytest.mark.parametrize("release", RELEASES)
 def test_every_sequence_leaves_the_model_as_it_left_xen(release: str) -> None:
-    assert list(differences(release)) == []
+    assert list(differences(replaying.recordings()[release])) == []
+
+
+@pytest.mark.parametrize("field", Seen._fields)
+def test_anything_else_that_is_seen_after_a_step_is_noticed(field: str) -> None:
+    recording = replaying.recordings()["4.17"]
+    steps, seen = recording.traces[0]
+    for at in (0, len(seen) - 1):
+        was = getattr(seen[at], field)
+        other = seen[at]._replace(**{field: [*was, 99] if isinstance(was, list) else 99})
+        spoilt = recording._replace(traces=[(steps, [*seen[:at], other, *seen[at + 1 :]])])
+        (line,) = differences(spoilt)
+        assert line.startswith(f"{steps[: at + 1]}: Xen ")
 
 
 def test_every_release_went_through_the_sequences_of_the_state_machine() -> None:
