@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Dict, Iterable, List, NamedTuple, Sequence
+from typing import FrozenSet, Iterable, NamedTuple, Sequence
 
 from promises.guarded import Trouble, guarded_run
 from promises.operations import Case
 from promises.programs import before, done, named
 from promises.snapshots import Snapshot, with_value
-from promises.verdicts import Ending, Lost, Verdict, judge, tally
+from promises.tally import Tally
+from promises.verdicts import Ending, Verdict, judge
 
 
 class Scene(NamedTuple):
@@ -30,7 +31,7 @@ class Scene(NamedTuple):
 
 def sweep(
     case: Case, folder: Path, scenes: Iterable[Scene], *, what: str, may_be_killed: bool = False
-) -> Dict[str, int]:
+) -> Tally:
     """Run the operation with each trouble by itself, with a guard.
 
     Args:
@@ -40,27 +41,21 @@ def sweep(
         what: How they are counted.
         may_be_killed: Whether the program is killed: then nobody knows which vcpus had been made fresh, and were
             initialised before.
-
-    Raises:
-        AssertionError: Some were lost: how many, and the first.
     """
-    verdicts: List[Verdict] = []
-    lost: List[str] = []
+    found = Tally(what)
     operation = case.operation
     spent = named(case, operation.starts + (operation.resets if may_be_killed else ()))
     descriptors = len(os.listdir("/proc/self/fd"))
     for scene in scenes:
-        try:
-            found = guarded_run(case, folder, scene.trouble)
-            start, end = (_as_found(case, world, scene.trouble) for world in (before(case), done(case).world))
-            ending = Ending(start, end, found.world, found.error)
-            verdicts.append(judge(ending, scene.raises, spent=spent))
-        except Lost as error:
-            lost.append(f"{scene.name}: {error}")
-    number = len(verdicts) + len(lost)
+        found.take(scene.name, lambda scene=scene: _judged(case, folder, scene, spent))  # type: ignore[misc]
     assert len(os.listdir("/proc/self/fd")) == descriptors, "a descriptor is left open"
-    assert not lost, f"{len(lost)} of {number}, first {lost[0]}"
-    return {what: number, **tally(verdicts), "lost": 0}
+    return found
+
+
+def _judged(case: Case, folder: Path, scene: Scene, spent: FrozenSet[str]) -> Verdict:
+    run = guarded_run(case, folder, scene.trouble)
+    start, end = (_as_found(case, world, scene.trouble) for world in (before(case), done(case).world))
+    return judge(Ending(start, end, run.world, run.error), scene.raises, spent=spent)
 
 
 def _as_found(case: Case, world: Snapshot, trouble: Trouble) -> Snapshot:

@@ -3,29 +3,38 @@
 
 from __future__ import annotations
 
-from typing import Dict, Iterable, List, Optional
+from functools import partial
+from typing import Iterable, List, Optional
 
 import pytest
 from promises.conftest import Count
 from promises.injections import Fault, single, vanishing
 from promises.operations import CHANGES, FEW, INSIDE, LOOKS, PLACES, WAITS, WITH_DEVICES, Case, cases
 from promises.programs import Run, done, ending, named, runs
-from promises.verdicts import Lost, Verdict, judge, tally
+from promises.tally import Tally
+from promises.verdicts import judge
+
+from xenvcpu.model.libraries import ModelLibraries
 
 pytestmark = pytest.mark.usefixtures("no_sleep")
 
 
-def sweep(case: Case, faults: List[Fault], found_by: Optional[Iterable[Run]] = None) -> Dict[str, int]:
+def sweep(case: Case, faults: List[Fault], found_by: Optional[Iterable[Run]] = None) -> Tally:
     """Run an operation with each fault by itself, and count how it ended."""
-    verdicts: List[Verdict] = []
-    lost: List[str] = []
+    tally, spent = Tally("faults"), named(case, case.operation.starts)
     for fault, found in zip(faults, runs(case, faults) if found_by is None else found_by):
-        try:
-            verdicts.append(judge(ending(case, found), fault.raises, spent=named(case, case.operation.starts)))
-        except Lost as error:
-            lost.append(f"{fault.name}: {error}")
-    assert not lost, f"{len(lost)} of {len(faults)} faults, first {lost[0]}"
-    return {"faults": len(faults), **tally(verdicts), "lost": 0}
+        tally.take(fault.name, partial(judge, ending(case, found), fault.raises, spent=spent))
+    return tally
+
+
+def test_a_fault_that_loses_something_is_counted_as_lost() -> None:
+    def spoil(libraries: ModelLibraries) -> None:
+        libraries.host.named("web").vcpus[2].is_initialised = True
+
+    (case,) = cases(CHANGES[:1], FEW[:1])
+    tally = sweep(case, [Fault("nothing", lambda libraries: None), Fault("spoilt", spoil)])
+    assert tally.counts == {"faults": 2, "done": 1, "lost": 1}
+    assert tally.lost[0].startswith("spoilt: no error, and not done")
 
 
 @pytest.mark.parametrize("case", cases(LOOKS, FEW), ids=str)

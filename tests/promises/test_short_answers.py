@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Callable, Iterator, List, Sequence
 
 import pytest
@@ -10,7 +11,8 @@ from promises.conftest import Count
 from promises.injections import Fault
 from promises.operations import CHANGES, FEW, LOOKS, Case, cases
 from promises.programs import done, ending, named, runs
-from promises.verdicts import judge, tally
+from promises.tally import Tally
+from promises.verdicts import judge
 
 from xenvcpu._xen import ffi
 from xenvcpu.abi import save_stream
@@ -87,9 +89,8 @@ OPERATIONS = [CHANGES[1], CHANGES[4], CHANGES[6], *LOOKS[2:4]]
 
 @pytest.mark.parametrize("case", cases(OPERATIONS, FEW), ids=str)
 def test_a_stream_that_is_cut_is_never_taken_for_a_whole_one(case: Case, count: Count) -> None:
-    faults = list(_faults(case))
-    verdicts = []
+    faults, tally, spent = list(_faults(case)), Tally("answers"), named(case, case.operation.starts)
     for fault, found in zip(faults, runs(case, faults)):
         assert found.error is not None, fault.name
-        verdicts.append(judge(ending(case, found), spent=named(case, case.operation.starts)))
-    count("short answers", {"answers": len(verdicts), **tally(verdicts), "lost": 0})
+        tally.take(fault.name, partial(judge, ending(case, found), spent=spent))
+    count("short answers", tally)

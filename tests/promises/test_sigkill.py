@@ -7,16 +7,18 @@ import os
 import signal
 import time
 from pathlib import Path
-from typing import Dict, Iterator, List
+from typing import Iterator
 
 import pytest
 from promises.conftest import Count
 from promises.operations import CHANGES, FEW, Case, cases
 from promises.processes import (
-    DONE, Program, aftermath, guards_of, instants, locks_of, killing_itself, killing_the_guard, started, steps,
+    DONE, Aftermath, Program, aftermath, guards_of, instants, killing_itself, killing_the_guard, locks_of, started,
+    steps,
 )
 from promises.programs import before, done
-from promises.verdicts import Ending, Verdict, judge, tally
+from promises.tally import Tally
+from promises.verdicts import Ending, Lost, Verdict, judge
 
 from xenvcpu.model.faults import Killed
 
@@ -30,27 +32,34 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-class Toll:
+class Toll(Tally):
     """What was found after each kill."""
 
     def __init__(self, case: Case) -> None:
+        super().__init__("SIGKILLs")
         self._case = case
-        self._verdicts: List[Verdict] = []
-        self._slowest = 0.0
 
-    def take(self, program: Program, name: str) -> None:
+    def look(self, program: Program, name: str) -> None:
         """Look at what is left by a program that has ended."""
-        found = aftermath(program)
-        ending = Ending(before(self._case), done(self._case).world, found.world, Killed())
-        assert found.seconds < ONE_SECOND, f"{name}: {found.seconds:.1f} s"
-        self._verdicts.append(judge(ending, (Killed,)))
-        self._slowest = max(self._slowest, found.seconds)
+        self.take(name, lambda: self._judged(program))
 
-    @property
-    def counts(self) -> Dict[str, int]:
-        """For the line of the suite."""
-        milliseconds = round(self._slowest * 1000)
-        return {"kills": len(self._verdicts), **tally(self._verdicts), "lost": 0, "at most {} ms": milliseconds}
+    def _judged(self, program: Program) -> Verdict:
+        found = aftermath(program)
+        self.took(round(found.seconds * 1000))
+        if found.seconds >= ONE_SECOND:
+            raise Lost(f"{found.seconds:.1f} s until all had ended")
+        return judge(Ending(before(self._case), done(self._case).world, found.world, Killed()), (Killed,))
+
+
+def test_a_guest_that_takes_too_long_or_is_another_is_counted_as_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    (case,) = cases(CHANGES[1:2], FEW[:1])
+    found = [Aftermath(before(case), 0.5), Aftermath(before(case), 1.0), Aftermath({}, 0.5)]
+    monkeypatch.setattr(f"{__name__}.aftermath", lambda program: found.pop(0))
+    toll = Toll(case)
+    for name in ("good", "late", "spoilt"):
+        toll.look(Program(0, Path(), 0), name)
+    assert toll.counts == {"SIGKILLs": 3, "restored": 1, "lost": 2, "at most {} ms": 1000}
+    assert [line.partition(":")[0] for line in toll.lost] == ["late", "spoilt"]
 
 
 @CASES
@@ -59,8 +68,8 @@ def test_a_program_killed_at_any_step_leaves_a_running_guest(case: Case, folder:
     for at, (when, name) in enumerate(steps(case, folder)):
         program = started(case, folder, killing_itself(at))
         assert program.end() == -signal.SIGKILL
-        toll.take(program, f"killed {when} {name}")
-    count("SIGKILL of the program", toll.counts)
+        toll.look(program, f"killed {when} {name}")
+    count("SIGKILL of the program", toll)
 
 
 @CASES
@@ -72,8 +81,8 @@ def test_a_program_killed_at_any_instant_leaves_a_running_guest(case: Case, fold
         time.sleep(delay)
         os.kill(program.pid, signal.SIGKILL)
         assert program.end() in (-signal.SIGKILL, DONE)
-        toll.take(program, f"killed after {delay * 1000:.1f} ms")
-    count("SIGKILL of the program", toll.counts)
+        toll.look(program, f"killed after {delay * 1000:.1f} ms")
+    count("SIGKILL of the program", toll)
 
 
 @CASES
@@ -83,8 +92,8 @@ def test_a_guard_killed_at_any_step_leaves_it_to_the_program(case: Case, folder:
         if when == "before":
             program = started(case, folder, killing_the_guard(at))
             assert program.end() == DONE, f"guard killed before {name}"
-            toll.take(program, f"guard killed before {name}")
-    count("SIGKILL of the guard", toll.counts)
+            toll.look(program, f"guard killed before {name}")
+    count("SIGKILL of the guard", toll)
 
 
 def _length(case: Case, folder: Path) -> float:
