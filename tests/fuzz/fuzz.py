@@ -101,10 +101,10 @@ def _fuzz(target: Target, seconds: int, kept: Path) -> Outcome:
     crashes = tuple(sorted(set(kept.iterdir()) - before))
     if not crashes and not before:
         kept.rmdir()
-    if code and not crashes:
-        crashes = (kept / f"exit-code-{code}",)
     counts = re.findall(r"number_of_executed_units: (\d+)|^#(\d+)\s", said, re.MULTILINE)
     runs = max((int(total or counted) for total, counted in counts), default=0)
+    if (code or not runs) and not crashes:
+        crashes = (kept / (f"exit-code-{code}" if code else "no-runs"),)
     return Outcome(target.name, runs, crashes, said[-4000:] if crashes else "")
 
 

@@ -20,6 +20,8 @@ def Setup(arguments, examine):
         inputs = sorted(pathlib.Path(arguments[-1]).iterdir())
         for path in inputs:
             examine(path.read_bytes())
+        if os.environ.get("CRASH") == "idle":
+            sys.exit(0)
         print("stat::number_of_executed_units:", 1000 * len(inputs))
         if os.environ.get("CRASH") == "kept":
             pathlib.Path(options["-artifact_prefix"] + "crash-1").write_bytes(b"")
@@ -61,6 +63,11 @@ def test_a_crash_fails_and_is_kept_with_what_repeats_it(tmp_path: Path) -> None:
 def test_a_process_that_dies_without_an_input_fails_too(tmp_path: Path) -> None:
     code, out, _ = fuzz(tmp_path, "cpu_msr", "--seconds", 1, CRASH="lost")
     assert code == 1 and "exit-code-77" in out and "repeat" not in out
+
+
+def test_a_process_that_tried_no_input_fails_too(tmp_path: Path) -> None:
+    code, out, _ = fuzz(tmp_path, "cpu_msr", "--seconds", 1, CRASH="idle")
+    assert code == 1 and "cpu_msr: 0 runs, 1 crash" in out and "no-runs: it ended so without an input" in out
 
 
 def test_without_atheris_it_says_so_and_exits_5(tmp_path: Path) -> None:
