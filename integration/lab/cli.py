@@ -41,7 +41,11 @@ def _parser() -> argparse.ArgumentParser:
         help="may be given more than once; without it 4.14, 4.17 and 4.20",
     )
     run.add_argument("--smoke-others", action="store_true", help="and a few tests on the other releases")
-    run.add_argument("--full", action="store_true", help="promises as often as they are quoted, not just a few times")
+    run.add_argument(
+        "--full", action="store_true",
+        help="as many kills, races and cycles as the README quotes, and a new Python for each command and guard; the "
+        "processes of races and kills are forked always, and their guards, but for one kill in ten",
+    )
     run.add_argument("--hosts", type=int, default=0, metavar="N", help="emulated hosts at once, else one a processor")
     execute = commands.add_parser("exec", help="run one command in the dom0")
     shell = commands.add_parser("shell", help="a shell in the dom0 on this terminal")
