@@ -72,7 +72,8 @@ class Release:
         has_libvirt: Whether libvirt and its driver for Xen are in the dom0 image.
         has_device_model: Whether QEMU is, for HVM guests with firmware.
         is_pvh: Whether the dom0 is a PVH domain, not a PV one.
-        has_avx: Whether the processor has XSAVE and AVX.
+        has_avx: Whether the processor has XSAVE and AVX. Up to 4.19 Xen lets a vcpu keep its AVX state where a CPU
+            record is loaded without CPU_XSAVE: nothing is shown there.
     """
 
     name: str
@@ -119,7 +120,7 @@ RELEASES: Dict[str, Release] = {
         Release("4.20", "trixie", "4.20", "3.13", has_device_model=True),
         Release("4.20.5", "sid", "4.20", "3.14"),
         Release("4.17-pvh", "bookworm", "4.17", "3.11", has_libvirt=True, has_device_model=True, is_pvh=True),
-        Release("4.17-avx", "bookworm", "4.17", "3.11", has_libvirt=True, has_device_model=True, has_avx=True),
+        Release("4.20-avx", "trixie", "4.20", "3.13", has_device_model=True, has_avx=True),
     )
 }
 
