@@ -56,3 +56,13 @@ def equal(expression: str, number: int) -> str:
 @pytest.mark.parametrize("expression", NUMBERS)
 def test_a_number_is_that_of_the_header(headers: Headers, tmp_path: Path, expression: str) -> None:
     assert headers.compile(tmp_path, [equal(expression, NUMBERS[expression])]) == ""
+
+
+@pytest.mark.parametrize("other", [1, -1])
+def test_a_number_that_is_another_is_noticed(headers: Headers, tmp_path: Path, other: int) -> None:
+    said = headers.compile(tmp_path, [equal("CPU_MSR_CODE", NUMBERS["CPU_MSR_CODE"] + other)])
+    assert "static assertion failed" in said and "CPU_MSR_CODE" in said
+
+
+def test_a_name_that_the_header_does_not_have_is_noticed(headers: Headers, tmp_path: Path) -> None:
+    assert "XENVER_nothing" in headers.compile(tmp_path, [equal("XENVER_nothing", 0)])

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import pytest
 
@@ -62,9 +62,16 @@ def test_a_layout_is_that_of_the_header(headers: Headers, tmp_path: Path, name: 
     assert headers.compile(tmp_path, asserts(*CASES[name])) == ""
 
 
-def test_a_field_that_is_elsewhere_is_noticed(headers: Headers, tmp_path: Path) -> None:
-    moved = Layout("hvm_hw_cpu", cpu_record.SIZE, [cpu_record.LAYOUT.fields["rip"]._replace(offset=648)])
-    assert "offset of rip" in headers.compile(tmp_path, asserts(moved, same, None))
+@pytest.mark.parametrize(("change", "size", "said"), [
+    ({"offset": 648}, None, "offset of rip"), ({"size": 4}, None, "size of rip"), ({"name": "eip"}, None, "eip"),
+    ({}, cpu_record.SIZE, ""), ({}, 1024, 'failed: \"size\"'),
+])
+def test_a_field_or_size_that_is_another_is_noticed(
+    headers: Headers, tmp_path: Path, change: Dict[str, Any], size: Optional[int], said: str
+) -> None:
+    field = cpu_record.LAYOUT.fields["rip"]._replace(**change)
+    complaint = headers.compile(tmp_path, asserts(Layout("hvm_hw_cpu", size or 1032, [field]), same, size))
+    assert said in complaint and bool(said) is bool(complaint)
 
 
 def test_the_domain_information_has_the_size_of_its_release(headers: Headers, tmp_path: Path) -> None:
