@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import signal
 import socket
 import sys
@@ -25,12 +23,10 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 @pytest.fixture(scope="session")
 def facts() -> dict[str, Any]:
-    """`xen-abi.json`, from each release's own headers and sources; XENVCPU_FACTS names another place for it."""
-    path = Path(os.environ.get("XENVCPU_FACTS", ROOT / ".." / "shared" / "facts" / "xen-abi.json"))
-    if not path.is_file():
-        pytest.skip("xen-abi.json is not here (XENVCPU_FACTS names it)")
-    loaded: dict[str, Any] = json.loads(path.read_text())
-    return loaded
+    """What each release's own headers and sources say."""
+    from tests import xenfacts
+
+    return xenfacts.facts()
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.xenfacts import of_release
 from xenvcpu.abi import cpu_record, domain_info, guest_context, save_stream, vcpu_hvm_context, vcpu_info
 from xenvcpu.abi.layout import Layout
 from xenvcpu.rules.release import Release
@@ -24,13 +25,8 @@ def plain(struct: dict[str, Any], offset: int = 0, prefix: str = "") -> dict[str
     return {prefix + name: [place[0] + offset, place[1]] for name, place in struct.items() if not name.startswith("_")}
 
 
-def of_release(facts: dict[str, Any], release: Release) -> dict[str, Any]:
-    found: dict[str, Any] = facts["per_release"][str(release)]
-    return found
-
-
 def test_the_32b_block_lies_as_in_xen(facts: dict[str, Any]) -> None:
-    structs = facts["vcpu_hvm_context"]["struct"]
+    structs = facts["vcpu_hvm_context"]
     expected = plain(structs["vcpu_hvm_context"])
     block = plain(structs["vcpu_hvm_x86_32"], expected.pop("cpu_regs")[0])
     start, size = block.pop("pad2")
@@ -39,7 +35,7 @@ def test_the_32b_block_lies_as_in_xen(facts: dict[str, Any]) -> None:
 
 
 def test_the_64b_block_lies_as_in_xen(facts: dict[str, Any]) -> None:
-    structs = facts["vcpu_hvm_context"]["struct"]
+    structs = facts["vcpu_hvm_context"]
     expected = plain(structs["vcpu_hvm_context"])
     block = plain(structs["vcpu_hvm_x86_64"], expected.pop("cpu_regs")[0])
     assert {**expected, **block} == places(vcpu_hvm_context.LAYOUT_64B)
@@ -47,35 +43,35 @@ def test_the_64b_block_lies_as_in_xen(facts: dict[str, Any]) -> None:
 
 def test_vcpu_hvm_context_has_the_size_and_modes_of_xen(facts: dict[str, Any]) -> None:
     reference = facts["vcpu_hvm_context"]
-    assert reference["struct"]["vcpu_hvm_context"]["_size"] == vcpu_hvm_context.SIZE
+    assert reference["vcpu_hvm_context"]["_size"] == vcpu_hvm_context.SIZE
     assert reference["modes"] == {mode.name: mode.value for mode in vcpu_hvm_context.Mode}
 
 
-@pytest.mark.parametrize(("layout", "release"), [(cpu_record.LAYOUT_46, "4.6"), (cpu_record.LAYOUT, "4.7+")])
+@pytest.mark.parametrize(("layout", "release"), [(cpu_record.LAYOUT_46, "4.6"), (cpu_record.LAYOUT, "4.7")])
 def test_the_cpu_record_lies_as_in_xen(facts: dict[str, Any], layout: Layout, release: str) -> None:
-    reference = facts["hvm_save"]["hvm_hw_cpu"]
-    expected = plain(reference[release])
+    reference = facts["hvm_hw_cpu"][release]
+    expected = plain(reference)
     assert [0, cpu_record.FPU_SIZE] == expected.pop("fpu_regs")
     assert expected == places(layout)
-    assert reference["size"][release] == layout.size
+    assert reference["_size"] == layout.size
 
 
 def test_the_framing_of_the_save_stream_is_that_of_xen(facts: dict[str, Any]) -> None:
-    reference = facts["hvm_save"]
+    reference = facts["save_stream"]
     for name, layout in (("descriptor", save_stream.DESCRIPTOR_LAYOUT), ("header", save_stream.HEADER_LAYOUT)):
         assert plain(reference[name]) == places(layout)
         assert reference[name]["_size"] == layout.size
-    assert (int(reference["magic"], 16), reference["version"]) == (save_stream.MAGIC, save_stream.VERSION)
+    assert (reference["magic"], reference["version"]) == (save_stream.MAGIC, save_stream.VERSION)
 
 
 def test_the_typecodes_are_those_of_xen(facts: dict[str, Any]) -> None:
-    reference = facts["hvm_save"]
+    reference = facts["save_stream"]
     assert reference["typecodes"] == {code.name: code.value for code in save_stream.Typecode}
-    assert reference["per_vcpu_types"] == sorted(save_stream.PER_VCPU)
+    assert reference["per_vcpu"] == sorted(save_stream.PER_VCPU)
 
 
 def test_the_guest_context_lies_as_in_xen(facts: dict[str, Any]) -> None:
-    reference = facts["vcpu_guest_context_x86_64"]
+    reference = facts["vcpu_guest_context"]
     offset = reference["user_regs"][0]
     ours = places(guest_context.LAYOUT)
     registers = {
@@ -91,18 +87,18 @@ def test_the_guest_context_lies_as_in_xen(facts: dict[str, Any]) -> None:
 
 
 def test_the_flags_of_the_guest_context_are_those_of_xen(facts: dict[str, Any]) -> None:
-    assert facts["vcpu_guest_context_x86_64"]["VGCF"] == {flag.name: flag.value for flag in guest_context.VGCF}
+    assert facts["vcpu_guest_context"]["VGCF"] == {flag.name: flag.value for flag in guest_context.VGCF}
 
 
 def test_vcpu_information_lies_as_in_xen(facts: dict[str, Any]) -> None:
-    reference = facts["domctl"]["getvcpuinfo"]
+    reference = facts["getvcpuinfo"]
     assert plain(reference) == places(vcpu_info.LAYOUT)
     assert reference["_size"] == vcpu_info.LAYOUT.size
 
 
 @pytest.mark.parametrize("release", RELEASES, ids=str)
 def test_domain_information_lies_as_in_each_release(facts: dict[str, Any], release: Release) -> None:
-    reference = of_release(facts, release)["getdomaininfo"]
+    reference = of_release(facts["getdomaininfo"], release)
     expected = plain(reference)
     assert [domain_info.HANDLE_OFFSET, domain_info.HANDLE_SIZE] == expected["handle"]
     assert {name: expected[name] for name in domain_info.LAYOUT.fields} == places(domain_info.LAYOUT)
@@ -111,7 +107,7 @@ def test_domain_information_lies_as_in_each_release(facts: dict[str, Any], relea
 
 @pytest.mark.parametrize("release", RELEASES, ids=str)
 def test_the_hap_flag_is_where_each_release_has_it(facts: dict[str, Any], release: Release) -> None:
-    bit = of_release(facts, release)["XEN_DOMINF_hap_bit"]
+    bit = of_release(facts["hap_bit"], release)
     flags = 0 if bit is None else 1 << bit
     data = domain_info.LAYOUT.image({"flags": flags}).pack()
     assert (None if bit is None else True) == domain_info.decode(data, release).is_hap

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.model.machine import Machine, context, cpu, refused
+from tests.xenfacts import of_release
 from xenvcpu.abi import cpu_record, save_stream
 from xenvcpu.abi.save_stream import Typecode
 from xenvcpu.model import save
@@ -21,24 +22,21 @@ RELEASES = tuple(f"4.{minor}" for minor in range(7, 23))
 
 @pytest.mark.parametrize("release", RELEASES)
 def test_record_lengths_are_those_of_the_facts(release: str, facts: dict[str, Any]) -> None:
-    lengths = facts["per_release"][release]["hvm_record_lengths"]
-    # "24 in 4.18.0-4.18.4, 32 in 4.18.5+": the tip has the last.
-    wanted = {name: int(str(size).split(", ")[-1].split()[0]) for name, size in lengths.items()}
-    known = kinds(Release.parse(release)).values()
-    got = {kind.typecode.name: kind.length for kind in known if kind.length is not None}
-    assert {**got, "END": 0, "HEADER": 24} == wanted
+    xen = Release.parse(release)
+    got = {kind.typecode.name: kind.length for kind in kinds(xen).values() if kind.length is not None}
+    assert {**got, "END": 0, "HEADER": 24} == of_release(facts["record_lengths"], xen)
 
 
 def test_the_types_that_are_filled_up_are_those_of_the_facts(facts: dict[str, Any]) -> None:
     extended = {kind.typecode.name for kind in kinds(Release.parse("4.17")).values() if kind.is_extended}
-    assert extended == set(facts["hvm_load"]["zero_extend_types"])
+    assert extended == set(facts["records_filled_up"])
 
 
 @pytest.mark.parametrize("release", ["4.19", "4.20"])
 def test_the_types_with_a_check_are_those_of_the_facts(release: str, facts: dict[str, Any]) -> None:
-    checked = {kind.typecode.name for kind in kinds(Release.parse(release)).values() if kind.is_checked}
-    known = facts["hvm_load"]["types_with_check"]
-    assert checked == set(known.get(release, known["4.20+"]))
+    xen = Release.parse(release)
+    checked = {kind.typecode.name for kind in kinds(xen).values() if kind.is_checked}
+    assert checked == set(of_release(facts["records_checked"], xen))
 
 
 @pytest.mark.parametrize(

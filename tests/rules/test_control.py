@@ -7,36 +7,29 @@ from typing import Any
 
 import pytest
 
+from tests.xenfacts import is_since
 from xenvcpu.rules import control
 from xenvcpu.rules.efer import REFUSES_UNKNOWN
 from xenvcpu.rules.release import KNOWN, Release
 
 
-def _is_since(release: Release, since: str) -> bool:
-    return release.minor >= int(since.split(".")[1])
-
-
 @pytest.mark.parametrize("release", KNOWN, ids=str)
 def test_the_known_cr4_bits_are_those_of_the_facts(release: Release, facts: dict[str, Any]) -> None:
-    bits = (bit["bit"] for bit in facts["cr4_valid_bits"] if _is_since(release, bit["since"]))
+    bits = (bit for _, bit, since in facts["cr4_bits"] if is_since(release, since))
     assert control.cr4_known(release) == sum(1 << bit for bit in bits)
 
 
 def test_the_cr4_bits_have_the_names_of_the_facts(facts: dict[str, Any]) -> None:
-    assert [(bit.name, bit.bit) for bit in control.CR4_BITS] == [
-        (bit["name"], bit["bit"]) for bit in facts["cr4_valid_bits"]
-    ]
+    assert [[bit.name, bit.bit] for bit in control.CR4_BITS] == [[name, bit] for name, bit, _ in facts["cr4_bits"]]
 
 
 def test_the_efer_bits_are_those_of_the_facts(facts: dict[str, Any]) -> None:
-    assert [(bit.name, bit.bit) for bit in control.EFER_BITS] == [
-        (bit["name"], bit["bit"]) for bit in facts["efer_rules"]
-    ]
+    assert [[bit.name, bit.bit] for bit in control.EFER_BITS] == facts["efer_bits"]
 
 
 def test_unknown_efer_bits_are_refused_from_the_point_releases_of_the_facts(facts: dict[str, Any]) -> None:
     assert [f"{first}.0" if first.count(".") == 1 else first for first in REFUSES_UNKNOWN.first] == facts[
-        "efer_unknown_bits_rejected_from"
+        "efer_unknown_bits_refused_from"
     ]
 
 

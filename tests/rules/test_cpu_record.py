@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.xenfacts import is_since
 from xenvcpu import encoding
 from xenvcpu.abi import cpu_record as layout
 from xenvcpu.context import presets
@@ -109,17 +110,11 @@ def test_a_rule_came_with_a_release(changes: dict[str, int], before: str, since:
 
 @pytest.mark.parametrize("release", KNOWN, ids=str)
 def test_the_checks_begin_in_the_releases_of_the_facts(release: Release, facts: dict[str, Any]) -> None:
-    broken = {
-        "pad0 != 0": {"pad0": 1},
-        "DR6/DR7 upper 32 bits": {"dr6": 1 << 32},
-        "CR3 >> maxphysaddr": {"cr3": 1 << 60},
-        "flags & ~1": {"flags": 2},
-        "MSR_TSC_AUX upper 32 bits": {"msr_tsc_aux": 1 << 32},
-        "CR4 outside valid mask": {"cr4": 1 << 12},
-    }
-    since = {check["check"]: check["since"] for check in facts["hvm_load_cpu_checks"]}
-    for check, changes in broken.items():
-        assert bool(_names(changes, release)) is (release.minor >= int(since[check].split(".")[1])), check
+    broken = {"pad0": 1, "dr6": 1 << 32, "cr3": 1 << 60, "flags": 2, "msr_tsc_aux": 1 << 32, "cr4": 1 << 12}
+    checked = facts["cpu_record_checked_from"]
+    assert checked.keys() == broken.keys()
+    for field, value in broken.items():
+        assert bool(_names({field: value}, release)) is is_since(release, checked[field]), field
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.xenfacts import of_release
 from xenvcpu import encoding
 from xenvcpu.abi.layout import Image
 from xenvcpu.context import presets
@@ -105,7 +106,7 @@ def test_umip_is_allowed_from_4_10(release: str, names: list[str]) -> None:
 
 @pytest.mark.parametrize("release", KNOWN, ids=str)
 def test_vcpu_info_is_needed_in_the_releases_of_the_facts(release: Release, facts: dict[str, Any]) -> None:
-    first = facts["per_release"][str(release)]["vcpu_info_required_for_initialise_from_vcpu_id"]
+    first = of_release(facts["vcpu_info_from"], release)
     found = vcpuop.refusals(FLAT, release, Features(registered_vcpu_info=False), 32)
     assert [finding.rule for finding in found] == ([] if first is None else ["vcpu-info"])
     assert first in (None, vcpuop.LEGACY_MAX_VCPUS)
@@ -115,11 +116,9 @@ def test_vcpu_info_is_needed_in_the_releases_of_the_facts(release: Release, fact
 def test_the_64b_segments_are_those_of_the_facts(release: Release, facts: dict[str, Any]) -> None:
     long = encoding.to_vcpu_hvm_context(presets.long64(0x1000, 0x8000, 0x1000))
     state = effect.after_initialise(long, release)
-    for names, wanted in facts["initialise"]["defaults_64B"].items():
-        for name in names.split("_"):
-            assert state[f"{name}_arbytes"] == int(wanted["attr"], 16)
-            assert state[f"{name}_limit"] == int(wanted["limit"], 16)
-            assert (state[f"{name}_base"], state[f"{name}_sel"]) == (wanted["base"], wanted["sel"])
+    for name, wanted in facts["segments_64b"].items():
+        assert (state[f"{name}_arbytes"], state[f"{name}_limit"]) == (wanted["attr"], wanted["limit"])
+        assert (state[f"{name}_base"], state[f"{name}_sel"]) == (wanted["base"], wanted["sel"])
 
 
 @pytest.mark.parametrize(
