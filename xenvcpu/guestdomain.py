@@ -217,7 +217,7 @@ class GuestDomain:
         return tuple(taken)
 
     def _wait_off_processor(self, vcpuids: Sequence[int]) -> None:
-        """VCPUOP_down does not wait (trap 34): a vcpu may still run for a moment; then it is offline, or blocked."""
+        """VCPUOP_down does not wait: a vcpu may still run for a moment; then it is offline, or blocked."""
         deadline = time.monotonic() + _DOWN_TIMEOUT
         for vcpuid in vcpuids:
             while self._port.runstate(vcpuid)["state"] == Runstate.running and time.monotonic() < deadline:

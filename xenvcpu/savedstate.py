@@ -120,7 +120,7 @@ class SavedState:
         return {vcpuid: self.mtrr[vcpuid] for vcpuid in self.kept_pats}
 
     def _is_exact(self, vcpuid: int) -> bool:
-        """Whether the MTRR record is true: since 4.12 Xen saves range 0 in place of every other (trap 17)."""
+        """Whether the MTRR record is true: since 4.12 Xen saves range 0 in place of every other."""
         image = mtrr.LAYOUT.unpack(self.mtrr[vcpuid].payload)
         return self.release not in mtrr.SAVES_RANGE_0 or not any(image[name] for name in mtrr.VARIABLE)
 

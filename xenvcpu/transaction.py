@@ -135,7 +135,7 @@ class _Transaction:
             )
 
     def _death(self) -> List[str]:
-        """Whether the domain died of it: Xen answers 0 all the same when it cannot read the PDPTEs (trap 7)."""
+        """Whether the domain died of it: Xen answers 0 all the same when it cannot read the PDPTEs."""
         return [CRASHED] if self._port.domain(self._domid).has_crashed else []
 
     def _put_back(self, capture: Capture, error: BaseException) -> None:

@@ -19,7 +19,7 @@ LAYOUT = Layout(
 )
 
 SAVES_RANGE_0 = Since("4.12")
-"""Since then hvm_save_mtrr_msr writes range 0 in place of every other (trap 17)."""
+"""Since then hvm_save_mtrr_msr writes range 0 in place of every other."""
 
 PAT_RESET = 0x0007040600070406
 """The PAT of a processor after reset (SDM volume 3A, 12.12.4; APM volume 2, 7.8.2)."""

@@ -73,7 +73,7 @@ def _mtrr(kind: Kind, release: Release) -> bytes:
     def_type = _MTRR_FIXED_WB if kind is Kind.HVM else _MTRR_WB if is_default_wb else 0
     values = {"msr_pat_cr": mtrr.PAT_RESET, "msr_mtrr_cap": _MTRR_CAP, "msr_mtrr_def_type": def_type}
     if kind is Kind.HVM:
-        # hvmloader: the MMIO hole is uncached; the second range makes trap 17 visible.
+        # hvmloader: the MMIO hole is uncached; the second range shows where a save has the first one in all places.
         values.update(zip(mtrr.VARIABLE, (0xF0000000, 0x3FFFF0000800, 0xE0000000, 0x3FFFF0000800)))
         values.update(dict.fromkeys(mtrr.FIXED, 0x0606060606060606))
     return mtrr.LAYOUT.image(values).pack()
@@ -171,7 +171,7 @@ def add_dom0(host: Hypervisor, vcpus: int = 2) -> Domain:
 
 
 def leave_as_hvmloader(host: Hypervisor, domain: Domain) -> None:
-    """Leave every vcpu but the first as hvmloader does: from 4.19 on initialised and down (trap 1), fresh before."""
+    """Leave every vcpu but the first as hvmloader does: from 4.19 on initialised and down, fresh before."""
     if host.release not in _HVMLOADER_INITIALISES:
         return
     for vcpu in domain.vcpus[1:]:

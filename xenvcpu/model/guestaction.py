@@ -25,7 +25,7 @@ def _down(domain: Domain, vcpu: Vcpu) -> None:
 
 
 def halt(domain: Domain, vcpuid: int) -> None:
-    """Execute HLT. With interrupts disabled that takes the vcpu down, and it stays initialised (trap 2)."""
+    """Execute HLT. With interrupts disabled that takes the vcpu down, and it stays initialised."""
     vcpu = domain.vcpus[vcpuid]
     if not vcpu.image["rflags"] & EFLAGS_IF:
         _down(domain, vcpu)

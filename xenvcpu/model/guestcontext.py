@@ -48,7 +48,7 @@ def _loses_r8(release: Release) -> bool:
 
 
 def _without_lost(values: dict[str, int], release: Release) -> dict[str, int]:
-    """4.21.0 and 4.21.1 lose r8 to r15 both ways (trap 21)."""
+    """4.21.0 and 4.21.1 lose r8 to r15 both ways."""
     if _loses_r8(release):
         values.update({name: 0 for name in values if name.rpartition(".")[2] in _R8_TO_R15})
     return values
@@ -58,7 +58,7 @@ _R8_TO_R15 = frozenset(f"r{n}" for n in range(8, 16))
 
 
 def set_context(host: Hypervisor, domain: Domain, vcpu: Vcpu, context: Image) -> None:
-    """Set general and debug registers, FPU and up or down; the vcpu's `is_initialised` stays (trap 20).
+    """Set general and debug registers, FPU and up or down; the vcpu's `is_initialised` stays.
 
     Raises:
         Refused: EINVAL for debug registers above 32 bits (4.18), or unknown VM assists on vcpu 0.
@@ -85,7 +85,7 @@ def set_context(host: Hypervisor, domain: Domain, vcpu: Vcpu, context: Image) ->
 
 
 def _clobber_tsc_adjust(vcpu: Vcpu, context: Image) -> None:
-    """ES, FS and GS overwrite the low 48 bits of TSC_ADJUST, which shares their memory (trap 21)."""
+    """ES, FS and GS overwrite the low 48 bits of TSC_ADJUST, which shares their memory."""
     payload = vcpu.records.get(Typecode.TSC_ADJUST)
     if payload is not None:
         selectors = struct.pack("<HHH", *(context[f"user_regs.{name}"] for name in ("es", "fs", "gs")))

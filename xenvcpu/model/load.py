@@ -21,7 +21,7 @@ from xenvcpu.model.records import Kind, kinds
 from xenvcpu.rules.release import Since
 
 _TELLS_WHY = Since("4.13.4", "4.14.3", "4.15.1", "4.16")
-"""Before, every failure of a load reads EPERM (trap 14)."""
+"""Before, every failure of a load reads EPERM."""
 _CHECKS_FIRST = Since("4.19")
 _DESCRIPTOR = struct.Struct("<HHI")
 

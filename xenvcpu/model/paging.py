@@ -27,7 +27,7 @@ def is_cr3_refused(domain: Domain, state: Image) -> bool:
 
 
 def crashes(host: Hypervisor, domain: Domain, state: Image) -> bool:
-    """Whether reading the four PDPTEs for VT-x with HAP crashes the domain (trap 7)."""
+    """Whether reading the four PDPTEs for VT-x with HAP crashes the domain."""
     is_pae = bool(state["cr0"] & CR0_PG and state["cr4"] & CR4_PAE) and not state["msr_efer"] & EFER_LMA
     if host.vendor != "intel" or not domain.is_hap or not is_pae:
         return False

@@ -61,7 +61,7 @@ def cpu_payload(host: Hypervisor, domain: Domain, vcpu: Vcpu) -> bytes:
 
 @functools.lru_cache(maxsize=256)  # the vcpus of a domain mostly have the same one
 def _mtrr_payload(payload: bytes, release: Release) -> bytes:
-    """The record as Xen saves it: since 4.12 with the first variable range in place of all (trap 17)."""
+    """The record as Xen saves it: since 4.12 with the first variable range in place of all."""
     if release not in mtrr.SAVES_RANGE_0:
         return payload
     image = mtrr.LAYOUT.unpack(payload)
@@ -112,7 +112,7 @@ def save(host: Hypervisor, domain: Domain) -> bytes:
 
 
 def save_one(host: Hypervisor, domain: Domain, typecode: int, instance: int, size: Optional[int]) -> Tuple[bytes, int]:
-    """The payload of one record; `tsc` is not brought up to date (trap 16).
+    """The payload of one record; `tsc` is not brought up to date.
 
     Args:
         host: The host.

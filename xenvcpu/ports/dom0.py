@@ -139,7 +139,7 @@ class Dom0Port(LibraryHandle):
         return bytes(self._ffi.buffer(buffer, min(size, len(buffer))))
 
     def read_record(self, domid: int, typecode: int, instance: int, size: int) -> bytes:
-        """The payload of one save record (XEN_DOMCTL_gethvmcontext_partial); its `tsc` is stale (trap 16)."""
+        """The payload of one save record (XEN_DOMCTL_gethvmcontext_partial); its `tsc` is stale."""
         record = self._ffi.new("uint8_t[]", size)
         self._checked(
             "xc_domain_hvm_getcontext_partial",
