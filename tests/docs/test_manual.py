@@ -77,7 +77,9 @@ def test_a_reader_of_manuals_has_no_warnings(manual: Path, checker: str) -> None
     if shutil.which(checker) is None:
         pytest.skip(f"no {checker} here")
     environment = {**os.environ, "LC_ALL": "C.UTF-8", "MANWIDTH": "80"}
-    for path in sorted(manual.rglob("*.*")):
+    files = sorted(manual.rglob("*.*"))
+    assert len(files) == len(NAMES) + 2
+    for path in files:
         done = subprocess.run([*CHECKERS[checker], str(path)], env=environment, capture_output=True, text=True)
         said = done.stderr + (done.stdout if checker == "mandoc" else "")
         assert (done.returncode, said) == (0, ""), path.name
