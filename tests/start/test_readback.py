@@ -57,6 +57,8 @@ def test_a_big_real_mode_stack_segment_may_read_as_a_small_one() -> None:
     (REAL, {"tr_sel": 8}, "tr_sel"),
     (REAL.with_values(cs_base=0x8008), {"cs_sel": 0x800}, "cs_sel"),
     (REAL.with_values(cs_base=0x110000), {"cs_sel": 0x1000}, "cs_sel"),
+    (REAL.with_values(ss_base=0x20008, ss_limit=0xFFFFF), {"ss_limit": 0xFFFF}, "ss_limit"),
+    (REAL.with_values(ss_base=0x100000, ss_limit=0xFFFFF), {"ss_limit": 0xFFFF}, "ss_limit"),
     (REAL.with_values(ds_base=0x8000, ds_limit=0xFFF), {"ds_sel": 0x800}, "ds_sel"),
     (REAL.with_values(ds_base=0x8000, ds_arbytes=0), {"ds_sel": 0x800}, "ds_sel"),
     (FLAT.with_values(cs_base=0x8000), {"cs_sel": 0x800}, "cs_sel"),
@@ -122,3 +124,16 @@ def test_a_vcpu_that_is_down_or_up_unasked_is_told(web: Dom0Domain) -> None:
     assert differences(up, (), state, gone=(1,)) == []
     assert differences(up, (), state) == ["vcpu 1 is not online"]
     assert differences(state, (), up) == ["vcpu 1 is online, though nobody asked"]
+
+
+def test_g_may_read_as_the_limit_makes_it() -> None:
+    asked = FLAT.with_values(ds_arbytes=0x493)
+    assert FLAT["ds_limit"] >> 20 and different(asked, asked.with_values(ds_arbytes=0xC93)) == []
+
+
+def test_the_extended_state_of_a_vcpu_that_was_made_fresh_is_not_compared(web: Dom0Domain) -> None:
+    state, new = web.state(), Record(Typecode.CPU, 1, LONG.pack())
+    extended = Record(Typecode.CPU_XSAVE, 1, state.xsave[0].payload)
+    before = replace(state, cpu={**state.cpu, 1: new}, xsave={**state.xsave, 1: extended})
+    assert differences(before, (), state, gone=(1,)) == []
+    assert differences(before, (), replace(before, xsave=state.xsave)) == ["vcpu 1: its CPU_XSAVE record is gone"]
