@@ -137,3 +137,9 @@ def test_the_extended_state_of_a_vcpu_that_was_made_fresh_is_not_compared(web: D
     before = replace(state, cpu={**state.cpu, 1: new}, xsave={**state.xsave, 1: extended})
     assert differences(before, (), state, gone=(1,)) == []
     assert differences(before, (), replace(before, xsave=state.xsave)) == ["vcpu 1: its CPU_XSAVE record is gone"]
+
+
+def test_of_a_segment_that_is_not_present_the_attributes_do_not_count() -> None:
+    asked = FLAT.with_values(ldtr_arbytes=0x02)
+    assert different(asked, asked.with_values(ldtr_arbytes=0)) == []
+    assert different(asked, asked.with_values(ldtr_arbytes=0x82)) == ["ldtr_arbytes"]
