@@ -5,10 +5,10 @@ Every mutant of the modules in `targets.py` is to make a test fail, or to be in 
 survives without is printed, and the exit code is 1. `--sample` takes so many of each module, chosen by `--seed`. The
 outcomes are added to `build/mutants.jsonl` as they come; `--resume` does not try again what was killed according to it.
 
-Why no tool as it is: mutmut 3 runs a mutant in a fork too, but has none at the top of a module or in a decorated function
-(of `abi/cpu_record.py` it would try 12 of 191, of `rules/advice.py` 281 of 606), and cosmic-ray starts pytest once for each
-of 241 mutants of `readback.py`, seconds each, and leaves no statement out. Both number their mutants, so that an edit
-renames them. The operators on single nodes are mutmut's.
+Why no tool as it is: mutmut 3 runs a mutant in a fork too, but has none at the top of a module or in a decorated
+function (of `abi/cpu_record.py` it would try 12 of 191, of `rules/advice.py` 281 of 606). cosmic-ray starts pytest for
+each of 241 mutants of `readback.py`, seconds each, and leaves no statement out. Both number their mutants, so that an
+edit renames them. The operators on single nodes are mutmut's.
 """
 
 from __future__ import annotations
