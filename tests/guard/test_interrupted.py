@@ -90,3 +90,44 @@ def test_a_stop_that_fails_names_the_vcpus_whose_state_xen_does_not_show(
     assert list(caught.value.left) == [
         f"vcpu {vcpuid} had been initialised and down, and {word} fresh now" for vcpuid in vcpuids
     ]
+
+
+def start_and_lose_the_boot_vcpu(stage: Stage) -> HypercallError:
+    """The load fails when it has put the boot vcpu down, and neither program nor guard can put it back."""
+    def refuse(call: RealCall) -> Any:
+        stage.xen.named("web").vcpus[0].is_down = True
+        fail_loads(stage.libraries)
+        fail_loads(stage.guards[-1])
+        raise Refused(errno.ENOMEM)
+
+    stage.libraries.fail(LOAD, refuse)
+    with pytest.raises(HypercallError) as caught:
+        stage.web.start([1], context)
+    return caught.value
+
+
+def test_the_log_names_the_file_that_keeps_what_was_lost(stage: Stage) -> None:
+    error = start_and_lose_the_boot_vcpu(stage)
+    (line,) = stage.audited
+    assert error.kept is not None and " restored=no left='vcpu 0 is down, and was online' " in line
+    assert f" kept={error.kept} " in line
+
+
+def test_that_it_cannot_be_kept_is_said_with_what_was_lost(stage: Stage) -> None:
+    (stage.folder / "kept").write_text("a file where the folder is to be")
+    error = start_and_lose_the_boot_vcpu(stage)
+    assert error.kept is None and error.left[0] == "vcpu 0 is down, and was online"
+    assert error.left[-1].startswith("what it was could NOT be kept: ")
+
+
+@pytest.mark.parametrize("pauses", [0, 1])
+def test_a_start_says_whether_somebody_else_holds_the_domain_paused(stage: Stage, pauses: int) -> None:
+    stage.xen.named("web").pause_count = pauses
+    assert stage.web.start([1], context).is_paused is bool(pauses)
+
+
+def test_a_last_look_that_fails_undoes_nothing(stage: Stage) -> None:
+    stage.xen.named("web").pause_count = 1
+    looks = ["under the pause", "after the load", "when all is done"]
+    stage.libraries.fail("xc_domain_getinfolist", errno.ENOMEM, len(looks) - 1)
+    assert stage.web.start([1], context).is_paused is False and online(stage) == [0, 1]
