@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Mutation testing: `python tests/mutants/mutants.py [TARGET...] [--sample N]`.
+"""Mutation testing: `python tests/mutants/mutants.py [MODULE...] [--sample N]`.
 
 Every mutant of the modules in `targets.py` is to make a test fail, or to be in `accepted.toml` with a reason. One that
 survives without is printed, and the exit code is 1. `--sample` takes so many of each module, chosen by `--seed`. The
@@ -30,7 +30,7 @@ from tests.mutants.accepted import accepted
 from tests.mutants.forks import copy
 from tests.mutants.mutations import Mutant, Name, mutants
 from tests.mutants.reach import reach
-from tests.mutants.targets import Target, chosen
+from tests.mutants.targets import TARGETS, Target, wanted
 from tests.mutants.trial import Outcome, Trials
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -38,10 +38,10 @@ OUTCOMES = Path("build/mutants.jsonl")
 Outcomes = Dict[Mutant, Outcome]
 
 
-def run(root: Path, target: Target, wanted: Sequence[Mutant], outcomes: Path) -> Outcomes:
+def run(root: Path, target: Target, made: Sequence[Mutant], outcomes: Path) -> Outcomes:
     """Try mutants of a target in a copy of the checkout, and add how each fared to a file."""
     found: Outcomes = {}
-    if not wanted:
+    if not made:
         return found
     modules = target.modules(root)
     texts = {module: (root / module).read_text() for module in modules}
@@ -53,7 +53,7 @@ def run(root: Path, target: Target, wanted: Sequence[Mutant], outcomes: Path) ->
             found[mutant] = outcome
             print(json.dumps([*mutant.name, outcome.name]), file=file, flush=True)
 
-        trials.run(wanted, note)
+        trials.run(made, note)
     return found
 
 
@@ -67,37 +67,46 @@ def killed(outcomes: Path) -> Set[Name]:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Try the mutants of the targets named, or of all; returns the exit code."""
+    """Try the mutants of the modules named, or of all; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("targets", nargs="*", metavar="TARGET")
+    parser.add_argument("modules", nargs="*", metavar="MODULE", help="a part of the path of modules, as in guard/")
     parser.add_argument("--sample", type=int, metavar="N", help="so many mutants of each module")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--resume", action="store_true", help="leave out what was killed before")
     given = parser.parse_args(arguments)
     before = killed(OUTCOMES) if given.resume else set()
-    reasons = {one[:4] for one in accepted()}
-    lines, open_, dead = [], [], []
-    for target in chosen(given.targets):
+    began = time.monotonic()
+    made: List[Mutant] = []
+    found: Outcomes = {}
+    for target in TARGETS:
         with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
-            root, began = Path(folder, "copy"), time.monotonic()
+            root = Path(folder, "copy")
             copy(CHECKOUT, root)
-            made: List[Mutant] = []
-            for module in target.modules(root):
-                made += mutants(module, (root / module).read_text(), given.sample, given.seed)
-            found = run(root, target, [mutant for mutant in made if mutant.name not in before], OUTCOMES)
-        survived = [mutant for mutant, outcome in found.items() if outcome is Outcome.SURVIVED]
-        without = [mutant for mutant in survived if mutant.name not in reasons]
-        open_ += without
-        dead += [mutant for mutant in found if mutant.name in reasons and mutant not in survived]
-        counts = (len(made), len(made) - len(survived), len(survived) - len(without), len(without))
-        lines.append("{:12} {:7} {:7} {:9} {:5} {:8.0f}".format(target.name, *counts, time.monotonic() - began))
-        print(lines[-1], flush=True)
-    for mutant in open_:
+            some: List[Mutant] = []
+            for module in wanted(target.modules(root), given.modules):
+                some += mutants(module, (root / module).read_text(), given.sample, given.seed)
+            made += some
+            found.update(run(root, target, [mutant for mutant in some if mutant.name not in before], OUTCOMES))
+    return report(made, found, time.monotonic() - began)
+
+
+def report(made: Sequence[Mutant], found: Outcomes, seconds: float) -> int:
+    """Print what came of it; returns the exit code."""
+    reasons = {one[:4] for one in accepted()}
+    survived = {mutant.name for mutant, outcome in found.items() if outcome is Outcome.SURVIVED}
+    unexplained = [mutant for mutant in found if mutant.name in survived - reasons]
+    dead = [mutant for mutant in found if mutant.name in reasons - survived]
+    for mutant in unexplained:
         print(f"survived without a reason: {mutant.diff}")
     for mutant in dead:
         print(f"has a reason to survive, and was killed: {mutant.diff}")
-    print("\n".join(["target       mutants  killed  accepted  open  seconds", *lines]))
-    return int(bool(open_ or dead))
+    print("{:36} {:>7} {:>7} {:>9} {:>5}".format("module", "mutants", "killed", "accepted", "open"))
+    for module in [*dict.fromkeys(mutant.module for mutant in made), ""]:
+        names = [mutant.name for mutant in made if mutant.module.startswith(module)]
+        alive, open_ = survived.intersection(names), (survived - reasons).intersection(names)
+        counts = (len(names), len(names) - len(alive), len(alive) - len(open_), len(open_))
+        print("{:36} {:7} {:7} {:9} {:5}".format(module or f"all, in {seconds:.0f} s", *counts))
+    return int(bool(unexplained or dead))
 
 
 if __name__ == "__main__":

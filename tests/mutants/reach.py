@@ -16,7 +16,8 @@ from tests.mutants.forks import forked
 from tests.mutants.mutations import Mutant
 
 OPTIONS = (
-    "-q", "-x", "-p", "no:cacheprovider", "--hypothesis-seed=0", "-W", "ignore::pytest.PytestAssertRewriteWarning",
+    "-q", "-x", "-p", "no:cacheprovider", "-p", "tests.mutants.unshrunk",
+    "-W", "ignore::pytest.PytestAssertRewriteWarning",
 )
 LONGEST = 3600.0
 

@@ -56,8 +56,8 @@ import sys
 from pathlib import Path
 from tests.mutants import mutants, trial
 from tests.mutants.targets import Target
-mutants.CHECKOUT, trial.SLACK = Path.cwd(), 8.0
-mutants.chosen = lambda names: (Target("small", ("small.py",), ("test_small.py",)),)
+mutants.CHECKOUT, trial.SLACK, mutants.accepted = Path.cwd(), 8.0, list
+mutants.TARGETS = (Target("small", ("small.py",), ("test_small.py",)),)
 sys.exit(mutants.main(sys.argv[1:]))
 """
 
@@ -94,7 +94,7 @@ def test_a_mutant_that_no_test_notices_is_printed_and_fails_the_run(checkout: Pa
     assert found["return 8"] == "KILLED", "a process that a test started ran the module as it is"
     assert found["numbers = numbers[2:]"] == "KILLED" and found["return flag"] == "SURVIVED"
     again = run(checkout, "--resume")[1]
-    assert again[again.index("survived without") :].split("target ")[0] == said.split("target ")[0]
+    assert again[again.index("survived without") :].split("module ")[0] == said.split("module ")[0]
     assert len((checkout / "build/mutants.jsonl").read_text().splitlines()) < 2 * len(found)
 
 
