@@ -139,7 +139,9 @@ class Host:
 
         spec, audit = (self.kind, syslog) if path is None else (f"model:{os.path.abspath(path)}", no_audit)
         folders = self.folders
-        return GuardedKeeper(self.dom0, self._patience, folders, lambda: process.start(spec, folders.kept), audit)
+        return GuardedKeeper(
+            self.dom0, self._patience, folders, lambda: process.start(spec, folders.kept), audit, self.name
+        )
 
     @property
     def folders(self) -> Folders:

@@ -36,8 +36,17 @@ os.register_at_fork(after_in_child=_close_in_child)
 
 
 @contextmanager
-def domain_lock(handle: UUID, folder: Path, patience: Patience, deadline: Deadline) -> Iterator[int]:
+def domain_lock(
+    handle: UUID, folder: Path, patience: Patience, deadline: Deadline, *, name: str = ""
+) -> Iterator[int]:
     """Hold the lock of one domain; the kernel gives it back when the last process that has it ends, however it ends.
+
+    Args:
+        handle: The domain's UUID.
+        folder: Where the locks are.
+        patience: Whether to wait for another process.
+        deadline: How long to wait.
+        name: What messages call the domain.
 
     Yields:
         The descriptor of the lock; a process that is given a copy holds the lock too.
@@ -53,7 +62,7 @@ def domain_lock(handle: UUID, folder: Path, patience: Patience, deadline: Deadli
         raise HostError(f"{error.filename}: {error.strerror}; the lock of a domain lies there") from error
     _held.add(descriptor)
     try:
-        _take(descriptor, handle, patience, deadline)
+        _take(descriptor, name or f"domain {handle}", patience, deadline)
         os.pwrite(descriptor, f"{os.getpid():<{_PID_SIZE}}".encode("ascii"), 0)
         yield descriptor
     finally:
@@ -61,7 +70,7 @@ def domain_lock(handle: UUID, folder: Path, patience: Patience, deadline: Deadli
         os.close(descriptor)
 
 
-def _take(descriptor: int, handle: UUID, patience: Patience, deadline: Deadline) -> None:
+def _take(descriptor: int, domain: str, patience: Patience, deadline: Deadline) -> None:
     is_told = False
     while True:
         try:
@@ -70,13 +79,18 @@ def _take(descriptor: int, handle: UUID, patience: Patience, deadline: Deadline)
         except BlockingIOError:
             holder = _holder(descriptor)
         if not patience.waits:
-            raise DomainBusyError(f"{holder} drives domain {handle}, and --no-wait was given; nothing was touched")
+            raise DomainBusyError(
+                f"{holder} drives {domain}, and --no-wait was given; nothing was touched: try again when it has ended"
+            )
         if not is_told:
-            patience.tell(f"waiting for {holder}, which drives domain {handle}")
+            patience.tell(
+                f"waiting for {holder}, which drives {domain}, {deadline.timeout:g} s at most; Ctrl-C gives up"
+            )
             is_told = True
         if not deadline.left:
             raise DomainBusyError(
-                f"{holder} drives domain {handle}, still after {deadline.timeout:g} s; nothing was touched"
+                f"{holder} drives {domain}, still after {deadline.timeout:g} s; nothing was touched: try again when it"
+                " has ended, or give a longer --timeout"
             )
         time.sleep(_STEP)
 

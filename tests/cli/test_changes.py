@@ -58,7 +58,8 @@ def online(run: Run, world: str) -> list[int]:
 def test_a_busy_domain_is_waited_for_with_a_message(run: Run, world: str, busy: None) -> None:
     ran = run("--host", world, *START, "--timeout", "0.1")
     assert ran.code == 1 and "waiting for process" in ran.err
-    assert "still after 0.1 s; nothing was touched" in ran.err
+    assert "which drives domain 1 (web), 0.1 s at most; Ctrl-C gives up" in ran.err
+    assert "still after 0.1 s; nothing was touched: try again when it has ended" in ran.err
 
 
 def test_a_domain_of_the_same_uuid_in_another_world_is_free(run: Run, busy: None, tmp_path: Path) -> None:

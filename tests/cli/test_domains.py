@@ -27,6 +27,34 @@ def test_list_shows_what_runs_where(run: Run, world: str) -> None:
     assert ["-", "--p", "no"] == [rows[2][3], rows[2][4], rows[2][6]]
 
 
+@pytest.fixture
+def unwritable(world: str) -> str:
+    """The world, in a folder in which no new version of it can be made: as of another user, but for root too."""
+    path = Path(world[len("model:") :])
+    (path.parent / f".{path.name}.new").mkdir()
+    return world
+
+
+@pytest.mark.parametrize("command", [("list",), ("list", "web"), ("show", "web", "0"), ("metrics",), ("recover",)])
+def test_a_command_that_reads_writes_nothing(run: Run, unwritable: str, command: tuple[str, ...]) -> None:
+    assert run("--host", unwritable, *command).code == 0
+
+
+@pytest.mark.parametrize("command", [("start", "web", "1", "preset:flat32"), ("stop", "web", "0", "--force")])
+def test_a_world_that_cannot_be_written_is_named_and_not_the_guard(
+    run: Run, unwritable: str, command: tuple[str, ...]
+) -> None:
+    ran = run("--host", unwritable, *command)
+    assert (1, f"xenvcpu: {unwritable[len('model:') :]}: Is a directory\n") == (ran.code, ran.err)
+
+
+def test_a_list_ends_at_its_timeout_however_many_domains_there_are(run: Run, tmp_path: Path) -> None:
+    many = [word for number in range(50) for word in ("--domain", f"d{number}:1")]
+    run("model", "new", tmp_path / "many.json", *many)
+    ran = run("--host", f"model:{tmp_path / 'many.json'}", "list", "--timeout", "0.01")
+    assert (1, True) == (ran.code, "0.01 s were over while listing domains" in ran.err)
+
+
 def test_start_brings_vcpus_up_at_their_own_state(run: Run, world: str) -> None:
     ran = run("--host", world, "start", "web", "1-2", "preset:flat32", *AT)
     assert (0, ["vcpu 1 of web: started, flat32 at 0x100000", "vcpu 2 of web: started, flat32 at 0x100000"]) == (

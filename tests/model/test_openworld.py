@@ -164,6 +164,19 @@ def test_a_call_that_changes_nothing_reads_and_writes_nothing(one: Program, path
     assert one.libraries.host is host and Path(path).stat().st_ino == inode
 
 
+def test_a_full_save_writes_nothing_and_its_time_goes_on(one: Program, other: Program, path: str) -> None:
+    """Whoever lists the domains of a world need not be able to write to it."""
+    buffer = ffi.new("uint8_t[]", one.xc.xc_domain_hvm_getcontext(one.xch, WEB, ffi.NULL, 0))
+    before = Path(path).read_bytes()
+    one.look_for_domains()
+    assert one.xc.xc_domain_hvm_getcontext(one.xch, WEB, buffer, len(buffer)) > 0
+    saved_at = one.libraries.host.domains[WEB].sync_tsc
+    assert Path(path).read_bytes() == before
+    other.pause()
+    one.look()
+    assert one.libraries.host.domains[WEB].sync_tsc == saved_at > guest(path).sync_tsc
+
+
 def test_a_file_that_was_edited_in_place_is_read_again(one: Program, path: str) -> None:
     text = Path(path).read_text()
     assert text.count('"pause_count":0,"sync_tsc"') == 2

@@ -64,7 +64,7 @@ def test_the_second_waits_and_then_says_who_is_busy(tmp_path: Path) -> None:
     with hold(tmp_path):
         with pytest.raises(DomainBusyError, match=busy), hold(tmp_path, patience=Patience(0.05, tell=told.append)):
             pytest.fail("held twice")
-    assert told == [f"waiting for process {os.getpid()}, which drives domain {HANDLE}"]
+    assert told == [f"waiting for process {os.getpid()}, which drives domain {HANDLE}, 0.05 s at most; Ctrl-C gives up"]
 
 
 def test_who_does_not_wait_is_told_at_once_who_is_busy(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from xenvcpu.cli.vcpus import LARGEST
 
 # The rules are imported when an option needs them: `--help` does not.
 if TYPE_CHECKING:
+    from xenvcpu.deadline import Patience
     from xenvcpu.host import Host
     from xenvcpu.rules.features import Features
     from xenvcpu.rules.release import Release
@@ -66,12 +67,17 @@ class Session:
 
     def open(self) -> Host:
         """The host to work on."""
-        from xenvcpu.deadline import DEFAULT, Patience
         from xenvcpu.host import open_host
 
-        is_silent = self.quiet or self.json
-        tell = DEFAULT.tell if is_silent else self._tell
-        return open_host(self.host, Patience(self.timeout or DEFAULT.timeout, not self.no_wait, tell))
+        return open_host(self.host, self.patience)
+
+    @property
+    def patience(self) -> Patience:
+        """How long an operation may take, and whether the user is told of a wait."""
+        from xenvcpu.deadline import DEFAULT, Patience
+
+        tell = DEFAULT.tell if self.quiet or self.json else self._tell
+        return Patience(self.timeout or DEFAULT.timeout, not self.no_wait, tell)
 
     @staticmethod
     def _tell(text: str) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack, contextmanager
 from typing import Any, Callable, Dict, Iterator, Optional, Tuple
 
@@ -33,9 +34,20 @@ class GuardedKeeper(Keeper):
 
     def __init__(
         self, port: Dom0Port, patience: Patience, folders: Folders, start: Callable[[], GuardProcess],
-        audit: Audit = no_audit,
+        audit: Audit = no_audit, name: Callable[[int], Optional[str]] = lambda domid: None,
     ) -> None:
+        """Nothing is started yet.
+
+        Args:
+            port: Where.
+            patience: How long an operation may wait.
+            folders: Where locks and kept captures are.
+            start: Starts a guard.
+            audit: Is told of each change.
+            name: The name of a domain, where it has one.
+        """
         super().__init__(port, patience, audit)
+        self._name = name
         self._folders = folders
         self._start = start
         self._guard: Optional[GuardProcess] = None
@@ -47,7 +59,8 @@ class GuardedKeeper(Keeper):
         deadline = self.patience.begin()
         self._running()
         with ExitStack() as stack:
-            lock = domain_lock(domain.handle, self._folders.locks, self.patience, deadline)
+            name = f"domain {domain.domid} ({self._name(domain.domid) or domain.handle})"
+            lock = domain_lock(domain.handle, self._folders.locks, self.patience, deadline, name=name)
             try:
                 self._lock = stack.enter_context(lock)
             except DomainBusyError as error:
@@ -168,6 +181,8 @@ def _raise(op: str, domid: int, answer: Dict[str, Any]) -> None:
     """Raise what the guard's answer tells of, if anything."""
     if "unsure" in answer:
         raise pausing.answer_lost(domid, answer["unsure"])
+    if "file" in answer:
+        raise OSError(answer["errno"], os.strerror(answer["errno"]), answer["file"])
     if answer.get("errno"):
         raise failure(op, answer["errno"], domid=domid, log=answer.get("log", ""))
     if "message" in answer:

@@ -114,6 +114,8 @@ class GuardServer:
             return {"unsure": str(error.__cause__)}
         except XenVcpuError as error:
             return {"errno": pausing.number_of(error), "message": str(error), "log": getattr(error, "log", "")}
+        except OSError as error:  # not of Xen's: the file of a model's world cannot be written
+            return {"errno": error.errno, "file": error.filename}
         return {}
 
     def _pause(self, port: Dom0Port) -> None:
@@ -122,7 +124,7 @@ class GuardServer:
         self._journal.pause = Pause.TAKING
         try:
             pausing.take(port, domid, was_paused=was_paused)
-        except XenVcpuError:
+        except (XenVcpuError, OSError):
             self._journal.pause = Pause.FREE
             raise
         self._journal.pause = Pause.HELD
@@ -135,6 +137,9 @@ class GuardServer:
         except XenVcpuError as error:
             is_not_ours = isinstance(error, ChangeError) or pausing.number_of(error) in (errno.ESRCH, errno.EINVAL)
             self._journal.pause = Pause.FREE if is_not_ours else Pause.HELD
+            raise
+        except OSError:
+            self._journal.pause = Pause.HELD
             raise
         self._journal.pause = Pause.FREE
 

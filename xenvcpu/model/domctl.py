@@ -102,7 +102,7 @@ class Domctl:
 
     def gethvmcontext(self, domid: int, size: Optional[int]) -> Tuple[bytes, int]:
         """The whole save stream; with `size` None only the worst-case size. ENOSPC for a buffer below that."""
-        with self._domctl("gethvmcontext", domid, changes=size is not None) as domain:
+        with self._domctl("gethvmcontext", domid) as domain:
             self._require_hvm(domain)
             worst = save.worst_size(self._host, domain)
             if size is None:

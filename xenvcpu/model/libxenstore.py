@@ -4,18 +4,28 @@
 from __future__ import annotations
 
 import errno
-from typing import Any, Dict
+from typing import Any, Dict, Iterable
 
 from xenvcpu._xen import ffi
 from xenvcpu.model.answer import Refused
+from xenvcpu.model.domain import Domain
 from xenvcpu.model.hypervisor import Hypervisor
 from xenvcpu.model.standin import StandIn, prototype
 
 
-def tree(host: Hypervisor) -> Dict[str, str]:
-    """What a toolstack writes to xenstore for the domains of a host, by path."""
+_LOCAL = "/local/domain/"
+
+
+def _domains(host: Hypervisor, path: str) -> Iterable[Domain]:
+    """The domains of which something may be at a path, or below it: a host may have a thousand."""
+    domid = path[len(_LOCAL) :].partition("/")[0] if path.startswith(_LOCAL) else ""
+    return [domain for domain in host.domains.values() if not domid or domid == str(domain.domid)]
+
+
+def _tree(host: Hypervisor, path: str) -> Dict[str, str]:
+    """What a toolstack writes to xenstore for the domains of a host, by path; all that is at `path` or below it."""
     found: Dict[str, str] = {}
-    for domain in host.domains.values():
+    for domain in _domains(host, path):
         local, vm = f"/local/domain/{domain.domid}", f"/vm/{domain.handle}"
         found.update({f"{local}/name": domain.name, f"{local}/domid": str(domain.domid), f"{local}/vm": vm})
         found.update({f"{vm}/name": domain.name, f"{vm}/uuid": str(domain.handle)})
@@ -43,7 +53,8 @@ class LibXenStore(StandIn):
     @prototype("void *(*)(struct xs_handle *, xs_transaction_t, const char *, unsigned int *)")
     def xs_read(self, handle: Any, transaction: int, path: Any, length: Any) -> Any:
         self._state(handle)
-        nodes, wanted = tree(self.libraries.host), self._path(path)
+        wanted = self._path(path)
+        nodes = _tree(self.libraries.host, wanted)
         if wanted not in nodes:
             if not any(each.startswith(f"{wanted}/") for each in nodes):
                 raise Refused(errno.ENOENT)
@@ -56,7 +67,8 @@ class LibXenStore(StandIn):
     def xs_directory(self, handle: Any, transaction: int, path: Any, count: Any) -> Any:
         self._state(handle)
         prefix = self._path(path).rstrip("/") + "/"
-        below = [each[len(prefix) :].partition("/")[0] for each in tree(self.libraries.host) if each.startswith(prefix)]
+        nodes = _tree(self.libraries.host, prefix)
+        below = [each[len(prefix) :].partition("/")[0] for each in nodes if each.startswith(prefix)]
         if not below:
             raise Refused(errno.ENOENT)
         names = [ffi.new("char[]", name.encode()) for name in dict.fromkeys(below)]

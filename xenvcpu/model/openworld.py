@@ -8,8 +8,9 @@ has done a call or has not. A call whose result cannot be written has not been.
 
 What is done to `host` past the C calls goes into the file with the next one, or at `close`;
 it is lost if another process comes first.
-The clock goes on from whichever is later, the file's or this process's own. Time that only
-questions took is not written, so two processes agree on it no closer than that.
+The clock goes on from whichever is later, the file's or this process's own, and so does the TSC
+of a domain's last full save. Time that only questions took is not written, so two processes agree
+on it no closer than that; a program that only asks needs no right to write.
 """
 
 from __future__ import annotations
@@ -64,6 +65,10 @@ class OpenWorld:
 
     def _take_over(self, host: Hypervisor) -> None:
         host.clock.tsc = max(host.clock.tsc, self.host.clock.tsc)
+        for domid, domain in host.domains.items():
+            ours = self.host.domains.get(domid)
+            if ours is not None and ours.handle == domain.handle:
+                domain.sync_tsc = max(domain.sync_tsc, ours.sync_tsc)
         host.hypercalls = self.host.hypercalls
         self.host, self._saved = host, host.changes
 

@@ -16,6 +16,7 @@ from xenvcpu.errors import NoSuchDomainError
 from xenvcpu.host import SELF, Host
 
 if TYPE_CHECKING:
+    from xenvcpu.deadline import Deadline
     from xenvcpu.dom0domain import Dom0Domain
     from xenvcpu.guestdomain import GuestDomain
     from xenvcpu.vcpustate import VcpuState
@@ -26,13 +27,18 @@ HEADINGS = ("NAME", "ID", "VCPU", "CPU", "STATE", "TIME(S)", "INIT", "MODE", "RI
 _NS = 1_000_000_000
 
 
-def _found(host: Host, names: tuple[str, ...]) -> Iterator[tuple[Domain, tuple[VcpuState, ...]]]:
+def _found(
+    host: Host, names: tuple[str, ...], deadline: Deadline
+) -> Iterator[tuple[Domain, tuple[VcpuState, ...]]]:
     if names or host.is_inside:
         for name in names or (SELF,):
             domain = host.domain(name)
             yield domain, domain.vcpus()
+            if domain.domid is not None:
+                deadline.check("listing it", domain.domid)
         return
     for found in host.domains():
+        deadline.check("listing domains", found.domid)
         try:
             yield found, found.vcpus()
         except NoSuchDomainError:
@@ -74,7 +80,7 @@ def command(session: Session, domains: tuple[str, ...]) -> None:
     are shown where they can be known: a vcpu that is down has no registers to show.
     """
     with session.open() as host:
-        found = list(_found(host, domains))
+        found = list(_found(host, domains, session.patience.begin()))
     if session.json:
         print_json({"domains": [_as_dict(domain, vcpus) for domain, vcpus in found]})
     else:
