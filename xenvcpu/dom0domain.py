@@ -16,7 +16,7 @@ from xenvcpu.execute import StartReport, execute
 from xenvcpu.keeper import Keeper
 from xenvcpu.keptfile import KeptFile
 from xenvcpu.newvcpu import Render
-from xenvcpu.plan import Plan, make_plan, require_vcpu
+from xenvcpu.plan import Plan, make_plan, require_vcpus
 from xenvcpu.ports.dom0 import Dom0Port
 from xenvcpu.recoverplan import Recovered, RecoverPlan
 from xenvcpu.rules.features import UNKNOWN, Features
@@ -118,7 +118,7 @@ class Dom0Domain:
             VcpuDownError: It is down: Xen keeps no record of it.
         """
         self._require_hvm()
-        require_vcpu(self.info, vcpuid)
+        require_vcpus(self.info, (vcpuid,))
         try:
             return cpu_record.decode(self._port.read_record(self.domid, Typecode.CPU, vcpuid, cpu_record.SIZE))
         except HypercallError:
@@ -182,8 +182,7 @@ class Dom0Domain:
         """
         self._require_hvm()
         wanted = tuple(sorted(set(vcpuids)))
-        for vcpuid in wanted:
-            require_vcpu(self.info, vcpuid)
+        require_vcpus(self.info, wanted)
         initialised = tuple(vcpuid for vcpuid in wanted if self._port.is_initialised(self.domid, vcpuid))
         if not initialised:
             return ()

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, List, Optional, Sequence, Tuple, Type
+from typing import Any, ClassVar, Iterable, List, Optional, Sequence, Tuple, Type
 
 from xenvcpu import vcpuset
 from xenvcpu.abi import save_stream
@@ -95,16 +95,17 @@ class Plan:
         }
 
 
-def require_vcpu(domain: DomainInfo, vcpuid: int) -> None:
-    """A domain was created with a vcpu.
+def require_vcpus(domain: DomainInfo, vcpuids: Iterable[int]) -> None:
+    """A domain was created with these vcpus.
 
     Raises:
-        NoSuchVcpuError: It was not.
+        NoSuchVcpuError: It was not; all that it lacks are named.
     """
-    if not 0 <= vcpuid < domain.vcpu_count:
+    missing = sorted(vcpuid for vcpuid in vcpuids if not 0 <= vcpuid < domain.vcpu_count)
+    if missing:
+        has = vcpuset.of_domain(domain.vcpu_count)
         raise NoSuchVcpuError(
-            f"domain {domain.domid} has {vcpuset.of_domain(domain.vcpu_count)}, not {vcpuid}", domid=domain.domid,
-            vcpuid=vcpuid,
+            f"domain {domain.domid} has {has}, not {vcpuset.show(missing)}", domid=domain.domid, vcpuid=missing[0]
         )
 
 
@@ -147,8 +148,8 @@ def make_plan(
         ContextError: A context cannot be encoded.
     """
     domid = domain.domid
+    require_vcpus(domain, vcpuids)
     for vcpuid in vcpuids:
-        require_vcpu(domain, vcpuid)
         if vcpuid in online:
             raise VcpuOnlineError(
                 f"vcpu {vcpuid} of domain {domid} is online; stop it first", domid=domid, vcpuid=vcpuid

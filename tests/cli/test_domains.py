@@ -55,6 +55,15 @@ def test_a_list_ends_at_its_timeout_however_many_domains_there_are(run: Run, tmp
     assert (1, True) == (ran.code, "0.01 s were over while listing domains" in ran.err)
 
 
+@pytest.mark.parametrize(("which", "named"), [("1-9", "4-9"), ("0-3,9", "9")])
+@pytest.mark.parametrize("command", [("start", "preset:flat32"), ("stop",)], ids=lambda words: words[0])
+def test_all_the_vcpus_that_a_domain_lacks_are_named(
+    run: Run, world: str, command: tuple[str, ...], which: str, named: str
+) -> None:
+    ran = run("--host", world, command[0], "web", which, *command[1:])
+    assert (1, f"xenvcpu: domain 1 has vcpus 0 to 3, not {named}\n") == (ran.code, ran.err)
+
+
 def test_start_brings_vcpus_up_at_their_own_state(run: Run, world: str) -> None:
     ran = run("--host", world, "start", "web", "1-2", "preset:flat32", *AT)
     assert (0, ["vcpu 1 of web: started, flat32 at 0x100000", "vcpu 2 of web: started, flat32 at 0x100000"]) == (
