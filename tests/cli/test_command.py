@@ -18,6 +18,7 @@ from xenvcpu import __version__, errors
 from xenvcpu.cli import exits
 from xenvcpu.cli.exits import Exit, exit_of
 from xenvcpu.cli.root import COMMANDS
+from xenvcpu.model import worldfile
 
 Run = Callable[..., Any]
 
@@ -176,6 +177,58 @@ def test_a_full_disk_is_said_and_exits_1(arguments: list[str]) -> None:
     with open("/dev/full", "wb") as full:
         ran = finished([*COMMAND, *arguments], stdout=full, stderr=subprocess.PIPE)
     assert (1, "xenvcpu: No space left on device\n") == (ran.returncode, ran.stderr)
+
+
+@pytest.fixture
+def web(tmp_path: Path) -> str:
+    """The `--host` spec of a world file with a domain `web`."""
+    worldfile.new(str(tmp_path / "world.json"))
+    return f"model:{tmp_path / 'world.json'}"
+
+
+START = ("start", "web", "1-3", "preset:flat32")
+CHANGES = (START, ("stop", "web", "0", "--force"), ("model", "new", "{folder}/other.json"))
+DONE = {"start": "started vcpus 1-3 of web", "stop": "stopped vcpu 0 of web", "model": "made "}
+
+
+@pytest.mark.parametrize("json_option", [(), ("--json",)], ids=["text", "json"])
+@pytest.mark.parametrize("arguments", CHANGES, ids=lambda words: words[0])
+def test_a_change_whose_report_finds_a_full_disk_is_no_failed_change(
+    web: str, tmp_path: Path, arguments: tuple[str, ...], json_option: tuple[str, ...]
+) -> None:
+    words = [word.format(folder=tmp_path) for word in arguments]
+    with open("/dev/full", "wb") as full:
+        ran = finished([*COMMAND, "--host", web, *words, *json_option], stdout=full, stderr=subprocess.PIPE)
+    assert Exit.UNREPORTED == ran.returncode
+    assert DONE[words[0]] in ran.stderr and "the report could not be written: No space left on device" in ran.stderr
+    assert not json_option or json.loads(ran.stderr)["error"]["exit"] == Exit.UNREPORTED
+
+
+def test_a_start_whose_report_nobody_reads_is_no_failed_start(web: str) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    ran = finished([*COMMAND, "--host", web, *START], stdout=write, stderr=subprocess.PIPE)
+    os.close(write)
+    assert (Exit.UNREPORTED, True) == (ran.returncode, "xenvcpu: started vcpus 1-3 of web; the report" in ran.stderr)
+
+
+def test_a_start_with_no_room_for_any_word_ends_with_the_code_for_it(web: str) -> None:
+    with open("/dev/full", "wb") as full:
+        ran = finished([*COMMAND, "--host", web, *START], stdout=full, stderr=full)
+    assert Exit.UNREPORTED == ran.returncode
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("list",), ("list", "--json"), ("--help",), ("list", "--help"), ("encode", "preset:pvh", "--as", "cpu_record")],
+    ids=" ".join,
+)
+def test_a_command_whose_reader_goes_away_ends_as_by_sigpipe(web: str, arguments: tuple[str, ...]) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    ran = finished([*COMMAND, "--host", web, *arguments], stdout=write, stderr=subprocess.PIPE)
+    os.close(write)
+    assert (128 + signal.SIGPIPE, "") == (ran.returncode, ran.stderr)
 
 
 @pytest.mark.parametrize(

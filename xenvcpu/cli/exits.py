@@ -19,7 +19,9 @@ class Exit(enum.IntEnum):
     REFUSED = 3
     XEN = 4
     HOST = 5
+    UNREPORTED = 6
     INTERRUPTED = 130
+    UNREAD = 141
     TERMINATED = 143
 
 
@@ -30,7 +32,9 @@ MEANINGS = {
     Exit.REFUSED: "the context was refused by a rule or a lint, before Xen was asked",
     Exit.XEN: "refused by Xen",
     Exit.HOST: "this host cannot: no library, no privilege, or restricted",
+    Exit.UNREPORTED: "done, but the report could not be written; stderr says what was done",
     Exit.INTERRUPTED: "interrupted (Ctrl-C)",
+    Exit.UNREAD: "whoever read the output went away (`| head`); nothing was changed",
     Exit.TERMINATED: "ended by SIGTERM; as with any signal, a change that had begun was brought to an end before",
 }
 

@@ -36,6 +36,7 @@ def main() -> None:
     except OSError as exc:
         # Before a command runs: `--help` into a full disk.
         print(f"{PROGRAM}: {exc.strerror}", file=sys.stderr)
+        drop_unwritten()
         sys.exit(1)
     finally:
         _flush()
@@ -61,16 +62,24 @@ def _open_closed() -> None:
             setattr(sys, name, open(os.devnull, mode))
 
 
+def drop_unwritten() -> None:
+    """Let go of output that cannot be written: it must not be tried again at exit, where it would change the code."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
 def _flush() -> None:
     """Write what is left now: at interpreter exit it would be too late to say that it cannot be written."""
     try:
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        sys.stdout.flush()
     except OSError as exc:
-        # What stays in the buffer must not be tried again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if exc.errno != errno.EPIPE:
-            print(f"{PROGRAM}: {exc.strerror}", file=sys.stderr)
+        drop_unwritten()
+        if exc.errno == errno.EPIPE:
+            sys.exit(128 + signal.SIGPIPE)
+        print(f"{PROGRAM}: {exc.strerror}", file=sys.stderr)
         sys.exit(1)
 
 

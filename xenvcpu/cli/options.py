@@ -33,6 +33,7 @@ class Session:
         timeout: The seconds until an operation gives up; None for the usual.
         no_wait: Whether not to wait for another program that drives the domain.
         masks: What the domain's CPU policy allows, as far as it was given: attributes of `Features`.
+        done: What the command has changed, in words, once it has: what fails from then on is the report alone.
     """
 
     def __init__(self) -> None:
@@ -42,6 +43,7 @@ class Session:
         self.timeout: float | None = None
         self.no_wait = False
         self.masks: dict[str, Any] = {}
+        self.done = ""
 
     @property
     def features(self) -> Features:

@@ -13,6 +13,8 @@ from xenvcpu.toolstacks import ownfile
 def remove(session: Session, path: Path, then: str = "") -> None:
     """Take it away if it is ours, and tell; `then` is what is left to do."""
     changed = ownfile.remove(path)
+    if changed:
+        session.done = f"removed {path}"
     if session.json:
         print_json({"file": str(path), "changed": changed})
     elif not session.quiet:

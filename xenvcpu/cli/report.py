@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import click
 
 from xenvcpu.cli.exits import Exit, exit_of
@@ -28,17 +30,28 @@ def report(error: XenVcpuError, *, is_json: bool) -> Exit:
     return code
 
 
-def report_os(error: OSError, *, is_json: bool) -> Exit:
-    """Say what the system refused: a file that cannot be written.
+def report_os(error: OSError, *, is_json: bool, done: str = "") -> Exit:
+    """Say what the system refused: a file that cannot be written, or the report of what was done before.
+
+    Args:
+        error: The refusal.
+        is_json: Whether as JSON.
+        done: What was done before; then the report alone has failed.
 
     Returns:
         The exit code.
     """
-    if is_json:
-        print_json({"error": {"type": type(error).__name__, "message": str(error), "exit": int(Exit.FAILED)}}, err=True)
-    else:
-        say(f"{PROGRAM}: {': '.join(filter(None, (error.filename, error.strerror))) or error}", err=True)
-    return Exit.FAILED
+    if isinstance(error, BrokenPipeError) and not done:
+        return Exit.UNREAD
+    why = ": ".join(filter(None, (error.filename, error.strerror))) or str(error)
+    code, text = (Exit.UNREPORTED, f"{done}; the report could not be written: {why}") if done else (Exit.FAILED, why)
+    with suppress(OSError):  # stderr may be on the same disk
+        if is_json:
+            told = {"type": type(error).__name__, "message": text if done else str(error), "exit": int(code)}
+            print_json({"error": {**told, "done": done} if done else told}, err=True)
+        else:
+            say(f"{PROGRAM}: {text}", err=True)
+    return code
 
 
 def report_usage(error: click.UsageError) -> Exit:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import errno
 import importlib
 import sys
 from typing import Any
@@ -12,7 +11,7 @@ import click
 
 from xenvcpu import __version__
 from xenvcpu.cli import exits
-from xenvcpu.cli.main import PROGRAM
+from xenvcpu.cli.main import PROGRAM, drop_unwritten
 from xenvcpu.cli.options import Session, root_options
 from xenvcpu.errors import XenVcpuError
 
@@ -72,6 +71,16 @@ class LazyGroup(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """Read the arguments; `--help` prints here, and its reader may go away as any other's."""
+        try:
+            return super().make_context(info_name, args, parent, **extra)
+        except BrokenPipeError:
+            drop_unwritten()
+            raise click.exceptions.Exit(exits.Exit.UNREAD) from None
+
     def main(self, *args: Any, **extra: Any) -> Any:
         """Parse and run; a usage error is told as click does, or with `--json` before any `--` as a document."""
         given = args[0] if args else extra.get("args")
@@ -100,11 +109,11 @@ class LazyGroup(click.Group):
 
             ctx.exit(report_interrupt(is_json=session.json))
         except OSError as error:
-            if error.errno == errno.EPIPE:
-                raise
             from xenvcpu.cli.report import report_os
 
-            ctx.exit(report_os(error, is_json=session.json))
+            code = report_os(error, is_json=session.json, done=session.done)
+            drop_unwritten()
+            ctx.exit(code)
 
 
 @click.group(cls=LazyGroup, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})

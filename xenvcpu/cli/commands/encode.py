@@ -54,6 +54,7 @@ def command(
     data = _bytes(context, form, settings, vcpu)
     if output is not None and output != STDIN:
         Path(output).write_bytes(data)
+        session.done = f"wrote {output}"
     if session.json:
         print_json({"format": form, "size": len(data), "bytes": data.hex()})
     elif output is None and sys.stdout.isatty():

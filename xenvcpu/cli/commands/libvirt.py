@@ -16,7 +16,7 @@ from xenvcpu.cli.options import (
     Session, complete_file, complete_libvirt_domain, global_options, pass_session, setting_option, timeout_option,
 )
 from xenvcpu.cli.output import print_json, say
-from xenvcpu.cli.vcpus import show
+from xenvcpu.cli.vcpus import named
 from xenvcpu.cli.vcpus import parse as parse_vcpus
 from xenvcpu.errors import DomainError
 
@@ -105,6 +105,8 @@ def _declare(
         domain = connection.domain(which)
         flags = domain.scopes(live=live, config=config)
         changed = domain.declare(declared, flags)
+    if changed:
+        session.done = f"changed the declaration of {domain.name}"
     if session.json:
         print_json({"name": domain.name, "uuid": str(domain.uuid), "changed": list(changed)})
     elif not session.quiet:
@@ -159,10 +161,11 @@ def start(session: Session, domain: str, force: bool, uri: str | None) -> None:
 
     with Connection(uri) as connection:
         change = start_domain(connection, domain, session.open, force=force)
+    session.done = f"started {change.name}, with {named(change.vcpuids)} in place"
     if session.json:
         print_json(change.as_dict())
     elif not session.quiet:
-        say(f"{change.name}: runs, with vcpus {show(change.vcpuids)} in place")
+        say(f"{change.name}: runs, with {named(change.vcpuids)} in place")
 
 
 @command.command(

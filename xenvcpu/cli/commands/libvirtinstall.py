@@ -22,6 +22,8 @@ units_option = click.option("--folder", default=install.UNITS, show_default=True
 
 def _installed(session: Session, path: Path, text: str, mode: int, then: str) -> None:
     changed = ownfile.put(path, text, mode)
+    if changed:
+        session.done = f"wrote {path}"
     if session.json:
         print_json({"file": str(path), "changed": changed})
     elif not session.quiet:

@@ -34,6 +34,7 @@ def command(session: Session, output: str | None, domains_only: bool) -> None:
     text = render(families)
     if output is not None:
         atomicfile.write(output, text)
+        session.done = f"wrote {output}"
     if session.json:
         print_json({"output": output, "metrics": [family.as_dict() for family in families]})
     elif output is None:

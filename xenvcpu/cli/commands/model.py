@@ -88,6 +88,7 @@ def new(
     else:
         host = worlds.builtin(world, release)
         worldfile.save(host, file)
+    session.done = f"made {file}"
     if session.json:
         print_json({"file": file, **_as_dict(host)})
     elif not session.quiet:

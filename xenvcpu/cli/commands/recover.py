@@ -104,6 +104,8 @@ def command(session: Session, file: str | None, dry_run: bool, force: bool) -> N
         done = (domain.plan_recovery if dry_run else domain.recover)(kept, force=force)
     if not dry_run and not kept.left.other:
         os.unlink(file)
+    if not dry_run:
+        session.done = f"recovered domain {domain.domid}"
     if session.json:
         print_json({
             "domid": domain.domid, "name": domain.name, "dry_run": dry_run, "brought_back": list(done.brought_back),

@@ -36,7 +36,7 @@ def _warn(report: StartReport) -> None:
     for vcpuid, finding in report.findings:
         about.setdefault(f"{finding.level.value} {finding.rule}: {finding.message}", []).append(vcpuid)
     for text, vcpuids in about.items():
-        click.echo(plain(f"xenvcpu: vcpu{'s' * (len(vcpuids) > 1)} {vcpus.show(vcpuids)}: {text}"), err=True)
+        click.echo(plain(f"xenvcpu: {vcpus.named(vcpuids)}: {text}"), err=True)
 
 
 def _say_report(session: Session, name: str, report: StartReport, starts: Mapping[int, str]) -> None:
@@ -48,7 +48,7 @@ def _say_report(session: Session, name: str, report: StartReport, starts: Mappin
     if report.is_paused:
         say(f"{name} is paused by somebody else: nothing of it runs until `xl unpause {report.domid}`")
     elif report.pause_seconds is not None:
-        kept = f"vcpu{'s' * (len(report.kept) > 1)} {vcpus.show(report.kept)} went on; " if report.kept else ""
+        kept = f"{vcpus.named(report.kept)} went on; " if report.kept else ""
         say(f"{kept}the domain was paused for {report.pause_seconds * 1000:.1f} ms")
 
 
@@ -97,6 +97,7 @@ def command(
                 say("\n".join(_plan_lines(plan)))
             return
         report = found.start(vcpuids, template.render, features=session.features, force=force)
+    session.done = f"started {vcpus.named(report.vcpuids)} of {name}"
     if session.json:
         print_json({"name": found.name, **report.as_dict()})
     else:

@@ -37,6 +37,8 @@ def command(session: Session, domain: str, which: tuple[int, ...] | None, force:
         vcpuids = _online(found.vcpus()) if which is None else which
         stopped = found.stop(vcpuids, force=force)
     name = plain(found.name or f"domain {found.domid}")
+    if stopped:
+        session.done = f"stopped {vcpus.named(stopped)} of {name}"
     if session.json:
         was_down = [vcpuid for vcpuid in vcpuids if vcpuid not in stopped]
         print_json({"domid": found.domid, "name": found.name, "stopped": list(stopped), "was_down": was_down})

@@ -30,6 +30,8 @@ def command(session: Session, domain: str, which: tuple[int, ...] | None) -> Non
             raise HostError("only a guest can do this to its own vcpus; from dom0, `xenvcpu start` gives a new state")
         initialised = (vcpu.vcpuid for vcpu in found.vcpus() if vcpu.is_initialised and not vcpu.is_online)
         came_up = found.up(tuple(initialised) if which is None else which)
+    if came_up:
+        session.done = f"let {vcpus.named(came_up)} of self run on"
     if session.json:
         print_json({"domid": found.domid, "name": found.name, "up": list(came_up)})
         return

@@ -41,6 +41,8 @@ def install(session: Session, folder: str) -> None:
     of that name prints it; of a failure the last parameter is.
     """
     path, changed = installing.install(folder, session.served_host)
+    if changed:
+        session.done = f"wrote {path}"
     if session.json:
         print_json({"file": str(path), "changed": changed, "functions": list(FUNCTIONS)})
     elif not session.quiet:

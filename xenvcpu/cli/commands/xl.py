@@ -14,6 +14,7 @@ from xenvcpu.cli import vcpus
 from xenvcpu.cli.contexts import PRESET
 from xenvcpu.cli.examples import examples
 from xenvcpu.cli.exits import Exit
+from xenvcpu.cli.main import drop_unwritten
 from xenvcpu.cli.options import (
     Session, change_options, complete_context, complete_file, feature_options, global_options, pass_session,
     setting_option,
@@ -56,6 +57,10 @@ class XlCommand(click.Command):
                 raise
             report(error, is_json=ctx.ensure_object(Session).json)
             ctx.exit(Exit.FAILED)
+        except OSError:
+            if not (ctx.params["xl_manner"] and ctx.ensure_object(Session).done):
+                raise
+            drop_unwritten()  # the domain is there, and runs
 
 
 def _declared(context: str, which: str | None, settings: Mapping[str, str]) -> Declaration:
@@ -76,8 +81,8 @@ def _steps(config: Config, loaded: tuple[NewVcpu, ...], wish: Wish) -> Iterator[
     # As they would be typed, with nothing in them that a shell would read otherwise.
     yield shlex.join((PROGRAM, "create", PAUSED, "-f", wish.path, *wish.options))
     if loaded:
-        which = vcpus.show(vcpu.vcpuid for vcpu in loaded)
-        yield f"load vcpu{'s' * (len(loaded) > 1)} {which}, all in one call; on failure: {wish.on_failure.value}"
+        which = vcpus.named(vcpu.vcpuid for vcpu in loaded)
+        yield f"load {which}, all in one call; on failure: {wish.on_failure.value}"
     if not is_paused(wish.options):
         yield shlex.join((PROGRAM, "unpause", config.name))
 
@@ -98,7 +103,7 @@ def _foretell(session: Session, config: Config, loaded: tuple[NewVcpu, ...], wis
 
 def _tell(created: Created) -> None:
     started = () if created.report is None else created.report.vcpuids
-    which = f"vcpu{'s' * (len(started) > 1)} {vcpus.show(started)} started" if started else "it has one vcpu"
+    which = f"{vcpus.named(started)} started" if started else "it has one vcpu"
     say(f"domain {created.name} (domid {created.domid}): {which}{', left paused' if created.is_paused else ''}")
 
 
@@ -154,6 +159,7 @@ def create_command(
             _foretell(session, *foresee(host, Xl(), wish), wish)
             return
         created = create(host, Xl(), wish)
+    session.done = f"created domain {created.name} (domid {created.domid})"
     if session.json:
         print_json(created.as_dict())
         return
