@@ -13,7 +13,9 @@ and with `here="web"` the domain that the test stands in. Without it, the world 
 parametrised test may give the same by name: `parametrize("xen_model", ["pvh", "busy"], indirect=True)`.
 
 A call of Xen fails on purpose by `xen_model.fail("setcontext", errno.ENOMEM)`; the names are those of C functions
-and of `xenvcpu.model.faults.SHORT_NAMES`.
+and of `xenvcpu.model.faults.SHORT_NAMES`. A fault that the test has not reached when it ends is an error of it, at
+teardown: nothing was tested of what it is there for. `xen_model.unreached` names those that still wait, and
+`xen_model.clear()` takes them back.
 
 With `--xen-host=dom0` or `--xen-host=guest`, `xen_host` and `xen_domain` are real, in dom0 the domain that
 `--xen-domain` names; tests that ask for `xen_model` too, by argument, marker or parameter, stay on the model.
@@ -111,8 +113,13 @@ def xen_model(request: pytest.FixtureRequest) -> Iterator[ModelLibraries]:
     """The C libraries of a model of Xen; `.host` is the Xen behind them, `.fail()` makes a C call fail."""
     from xenvcpu.model.worlds import open_world
 
+    failed_before = request.session.testsfailed
     with open_world(**_wanted(request)) as libraries:
         yield libraries
+    # A test that has failed has said enough.
+    if libraries.unreached and request.session.testsfailed == failed_before:
+        waiting = "; ".join(libraries.unreached)
+        pytest.fail(f"the test ended before these faults of xen_model came: {waiting}", pytrace=False)
 
 
 @pytest.fixture

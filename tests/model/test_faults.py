@@ -274,6 +274,26 @@ class TestNames:
         with pytest.raises(ValueError, match=f"{wrong}.*did you mean.*{meant}"):
             libraries.fail(wrong, errno.EIO)
 
+    @pytest.mark.parametrize("answer", ["ENOMEM", errno.ENOMEM])
+    def test_an_errno_is_given_by_number_or_by_name(
+        self, libraries: ModelLibraries, pause: Callable[[], int], answer: Any
+    ) -> None:
+        libraries.fail("pause", answer)
+        assert (pause(), ffi.errno) == (-1, errno.ENOMEM)
+
+    @pytest.mark.parametrize("answer", ["ENOMEN", "error", "", 0, -12, 99999])
+    def test_what_is_no_errno_is_refused_at_once(self, libraries: ModelLibraries, answer: Any) -> None:
+        with pytest.raises(ValueError, match="is no errno"):
+            libraries.fail("pause", answer)
+        with pytest.raises(ValueError, match="is no errno"):
+            libraries.vanish(answer)
+        assert libraries.unreached == ()
+
+    @pytest.mark.parametrize("answer", [None, 1.5, KeyboardInterrupt, [errno.EIO]])
+    def test_what_is_no_answer_is_refused_at_once(self, libraries: ModelLibraries, answer: Any) -> None:
+        with pytest.raises(TypeError, match="a call fails with"):
+            libraries.fail("pause", answer)
+
     def test_a_short_name_fails_its_function(self, libraries: ModelLibraries, pause: Callable[[], int]) -> None:
         libraries.fail("pause", errno.EIO)
         assert (pause(), ffi.errno, pauses(libraries)) == (-1, errno.EIO, 0)

@@ -61,6 +61,53 @@ def test_the_fixtures_give_a_model_and_a_domain_on_it(tmp_path: Path) -> None:
     assert "6 passed" in done.stdout, done.stdout + done.stderr
 
 
+FAULTS = '''
+import errno, pytest
+
+def test_not_reached(xen_model, xen_domain):
+    xen_model.fail("setcontext", "ENOMEM")
+
+def test_not_reached_so_late(xen_model, xen_domain):
+    xen_model.fail("pause", errno.EIO, after=2)
+
+def test_not_killed(xen_model):
+    xen_model.kill(7)
+
+def test_not_vanished(xen_model):
+    xen_model.vanish(after=3)
+
+def test_reached(xen_model, xen_host):
+    xen_model.fail("getdomaininfo", "EPERM")
+    with pytest.raises(PermissionError):
+        xen_host.domains()
+
+def test_vanished(xen_model, xen_host):
+    xen_host.domains()
+    xen_model.vanish()
+    with pytest.raises(OSError):
+        xen_host.domains()
+
+def test_taken_back(xen_model):
+    xen_model.fail("setcontext", "ENOMEM")
+    xen_model.clear()
+
+def test_that_fails_says_no_more(xen_model):
+    xen_model.fail("setcontext", "ENOMEM")
+    assert False
+'''
+
+
+def test_a_fault_that_is_never_reached_is_an_error_of_the_test(tmp_path: Path) -> None:
+    (tmp_path / "test_theirs.py").write_text(FAULTS)
+    done = run(tmp_path)
+    assert "1 failed, 7 passed, 4 errors" in done.stdout, done.stdout + done.stderr
+    for words in (
+        "xc_domain_hvm_setcontext (the next call of it)", "xc_domain_pause (after 2 more calls of it)",
+        "a kill in 7 calls", "libraries that vanish after 3 more calls",
+    ):
+        assert f"before these faults of xen_model came: {words}" in done.stdout
+
+
 def test_the_marker_is_in_the_list_of_markers(tmp_path: Path) -> None:
     assert "xen_model(world='pvh'" in run(tmp_path, "--markers").stdout
 

@@ -42,7 +42,9 @@ class RealCall(NamedTuple):
         return self.make()
 
 
-Answer = Union[int, BaseException, Callable[[RealCall], Any]]
+_Answer = Union[int, BaseException, Callable[[RealCall], Any]]
+Answer = Union[_Answer, str]
+"""What a call is made to answer; a text is the name of an errno."""
 
 _VCPUOP = "VCPUOP_"
 _VCPUOPS = tuple(f"{_VCPUOP}{op.name}" for op in Op)
@@ -59,7 +61,7 @@ by what they ask of Xen."""
 
 
 class _Fault(NamedTuple):
-    answer: Answer
+    answer: _Answer
     after: int
     log: str
 
@@ -67,6 +69,26 @@ class _Fault(NamedTuple):
 class _Death(NamedTuple):
     at: int
     is_before: bool
+
+
+def _errno(given: Union[int, str]) -> int:
+    """An errno by its number or its name.
+
+    Raises:
+        ValueError: It is none.
+    """
+    number = getattr(errno, given, None) if isinstance(given, str) else given
+    if not isinstance(number, int) or number not in errno.errorcode:
+        raise ValueError(f"{given!r} is no errno: give a number such as errno.ENOMEM, or 'ENOMEM'")
+    return number
+
+
+def _checked(answer: Answer) -> _Answer:
+    if isinstance(answer, (int, str)):
+        return _errno(answer)
+    if isinstance(answer, type) or not (callable(answer) or isinstance(answer, BaseException)):
+        raise TypeError(f"a call fails with an errno, an exception (not its class) or a function, not {answer!r}")
+    return answer
 
 
 def answer_lost(number: int) -> Callable[[RealCall], Any]:
@@ -98,21 +120,41 @@ class Faults:
 
         Args:
             function: Its name, such as `xc_domain_pause`; or a VCPUOP, such as `VCPUOP_up`; or one of `SHORT_NAMES`.
-            answer: The errno to fail with; or an exception to raise out of it, as a signal would
-                (`KeyboardInterrupt()`); or what is called with the `RealCall` and answers in its place. That
+            answer: The errno to fail with, or its name (`"ENOMEM"`); or an exception to raise out of it, as a signal
+                would (`KeyboardInterrupt()`); or what is called with the `RealCall` and answers in its place. That
                 may make the call or not, return another value (`lambda call: call() - 8`), or raise `Refused`.
             after: How many more calls of it go well before.
             log: What the library logs when it fails.
 
         Raises:
-            ValueError: There is no such function: the fault would never come.
+            ValueError: There is no such function: the fault would never come; or no such errno.
+            TypeError: The answer is none of these.
         """
         name = SHORT_NAMES.get(function, function)
         if name not in (*self.functions, *_VCPUOPS):
             close = difflib.get_close_matches(function, (*SHORT_NAMES, *self.functions, *_VCPUOPS), 1)
             meant = f"; did you mean {close[0]!r}?" if close else ""
             raise ValueError(f"no library has a function {function!r}{meant}")
-        self._faults[name].append(_Fault(answer, after, log))
+        self._faults[name].append(_Fault(_checked(answer), after, log))
+
+    @property
+    def unreached(self) -> Tuple[str, ...]:
+        """The faults that have not come yet, in words: of a test that has ended, those that it did not test."""
+        waiting = [
+            f"{name} ({'the next call of it' if fault.after == 0 else f'after {fault.after} more calls of it'})"
+            for name, faults in self._faults.items() for fault in faults
+        ]
+        if self._death is not None and not self.is_killed:
+            waiting.append(f"a kill in {self._death.at - self._made} calls")
+        if self._vanished is not None and self._made <= self._vanished[1]:
+            waiting.append(f"libraries that vanish after {self._vanished[1] - self._made} more calls")
+        return tuple(waiting)
+
+    def clear(self) -> None:
+        """Take back every fault that has not come yet."""
+        self._faults.clear()
+        self._death = None
+        self._vanished = None
 
     @property
     def functions(self) -> Collection[str]:
@@ -121,16 +163,16 @@ class Faults:
 
         return [name for library in StandIn.__subclasses__() for name in library.prototypes()]
 
-    def vanish(self, number: int = errno.EBADF, after: int = 0) -> None:
+    def vanish(self, number: Union[int, str] = errno.EBADF, after: int = 0) -> None:
         """Let the libraries lose Xen for good: each call on a handle fails with no effect.
 
         What closes, frees or unmaps still works, so that nothing leaks; so does opening, which takes no handle.
 
         Args:
-            number: The errno to fail with.
+            number: The errno to fail with, or its name.
             after: How many more C calls, of all libraries together, go well before.
         """
-        self._vanished = number, self._made + after
+        self._vanished = _errno(number), self._made + after
 
     def kill(self, at: int = 1, when: str = "before") -> None:
         """Kill the program in a coming C call: that raises `Killed`, and so does every later one, with no effect.
