@@ -51,8 +51,10 @@ class Outcome:
         found: The domain before.
         pause_seconds: How long it was held paused; the last time, where an access to a device was waited for.
         is_paused: Whether somebody else holds it paused still.
+        notes: What went wrong on the way and was mended, one sentence each.
     """
 
     found: SavedState
     pause_seconds: float
     is_paused: bool = False
+    notes: Tuple[str, ...] = ()

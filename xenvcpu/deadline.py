@@ -25,7 +25,7 @@ class Patience:
         timeout: Seconds until an operation gives up, counted from its beginning; what has begun to change the domain
             is always brought to an end.
         waits: Whether to wait for another program that drives the domain at all.
-        tell: Is given a sentence when a wait begins.
+        tell: Is given a sentence when a wait begins, or when something went wrong and was mended.
     """
 
     timeout: float = TIMEOUT

@@ -24,6 +24,7 @@ class StartReport:
         pause_seconds: How long the domain was held paused; None in the guest, which needs no pause.
         is_paused: Whether somebody else holds the domain paused, so that nothing of it runs yet.
         findings: What the rules found all the same, as (vcpuid, finding): warnings, and what `force` overrode.
+        notes: What went wrong on the way and was mended, one sentence each.
     """
 
     domid: Optional[int]
@@ -32,12 +33,14 @@ class StartReport:
     pause_seconds: Optional[float]
     findings: Tuple[Tuple[int, Finding], ...] = ()
     is_paused: bool = False
+    notes: Tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """The report as `--json` prints it."""
         return {
             "domid": self.domid, "started": list(self.vcpuids), "kept": list(self.kept),
             "pause_seconds": self.pause_seconds, "paused": self.is_paused,
+            "notes": list(self.notes),
             "findings": [{"vcpuid": vcpuid, **finding.as_dict()} for vcpuid, finding in self.findings],
         }
 
@@ -51,5 +54,6 @@ def execute(port: Dom0Port, keeper: Keeper, plan: Plan) -> StartReport:
     outcome = carry_out(port, keeper, plan)
     findings = tuple((vcpu.vcpuid, finding) for vcpu in plan.vcpus for finding in vcpu.verdict.findings)
     return StartReport(
-        plan.domain.domid, plan.vcpuids, outcome.found.online, outcome.pause_seconds, findings, outcome.is_paused
+        plan.domain.domid, plan.vcpuids, outcome.found.online, outcome.pause_seconds, findings, outcome.is_paused,
+        outcome.notes,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import errno
 from contextlib import contextmanager
-from typing import Iterator, Tuple
+from typing import Iterator, List, Tuple
 
 from xenvcpu import pausing
 from xenvcpu.deadline import Deadline
@@ -18,19 +18,23 @@ _STOLEN = "domain {} was unpaused by somebody else meanwhile: its vcpus may have
 
 
 @contextmanager
-def held_pause(keeper: Keeper, domid: int, deadline: Deadline) -> Iterator[None]:
+def held_pause(keeper: Keeper, domid: int, deadline: Deadline) -> Iterator[List[str]]:
     """Hold one pause on a domain; it is given back however the block ends.
 
     A signal in between would leave half of the vcpus down: it waits until the pause is over.
+
+    Yields:
+        What gets, after the block, a sentence about what went wrong with the unpause and was mended.
     """
+    notes: List[str] = []
     with held_signals() as signals:
         keeper.pause(domid, deadline, signals.is_due)
         try:
-            yield
+            yield notes
         except BaseException as error:
             _unpause_after(keeper, domid, error)
             raise
-        _unpause(keeper, domid)
+        notes += _unpause(keeper, domid)
 
 
 def _unpause_after(keeper: Keeper, domid: int, error: BaseException) -> None:
@@ -51,9 +55,9 @@ def _unpause_after(keeper: Keeper, domid: int, error: BaseException) -> None:
         error.restored, error.left = False, (*error.left, *left)
 
 
-def _unpause(keeper: Keeper, domid: int) -> None:
+def _unpause(keeper: Keeper, domid: int) -> Tuple[str, ...]:
     try:
-        keeper.unpause(domid)
+        return keeper.unpause(domid)
     except NoSuchDomainError:
         raise
     except XenVcpuError as refusal:

@@ -51,9 +51,9 @@ class Keeper:
         """
         pausing.take(self._port, domid, was_paused=self._was_paused)
 
-    def unpause(self, domid: int) -> None:
-        """Give the pause back; see `pausing.give_back` for what it raises."""
-        pausing.give_back(self._port, domid, was_paused=self._was_paused)
+    def unpause(self, domid: int) -> Tuple[str, ...]:
+        """Give the pause back; see `pausing.give_back` for what it returns and raises."""
+        return pausing.give_back(self._port, domid, was_paused=self._was_paused)
 
     def touching(self, capture: Capture) -> None:
         """The domain is about to be touched; whoever is left puts it back."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import errno
 import time
-from typing import Optional
+from typing import List, Optional, Tuple
 
 from xenvcpu.errors import ChangeError, XenVcpuError
 from xenvcpu.ports.dom0 import Dom0Port
@@ -71,13 +71,16 @@ def _is_unsure(error: BaseException) -> bool:
     return not isinstance(error, XenVcpuError) or number_of(error) in _UNCERTAIN
 
 
-def give_back(port: Dom0Port, domid: int, *, was_paused: bool) -> None:
+def give_back(port: Dom0Port, domid: int, *, was_paused: bool) -> Tuple[str, ...]:
     """Give one pause back; what fails is tried again.
 
     Args:
         port: Where.
         domid: The domain.
         was_paused: Whether somebody else held one when ours was taken.
+
+    Returns:
+        A sentence about what failed before, if anything did.
 
     Raises:
         NoSuchDomainError: The domain is gone.
@@ -86,11 +89,13 @@ def give_back(port: Dom0Port, domid: int, *, was_paused: bool) -> None:
         XenVcpuError: It is held still.
     """
     interrupt: Optional[BaseException] = None
+    failed: List[BaseException] = []
     for attempt in range(_ATTEMPTS):
         try:
             port.unpause(domid)
             break
         except BaseException as error:
+            failed.append(error)
             interrupt = interrupt if isinstance(error, XenVcpuError) else error
             if _is_unsure(error):
                 if was_paused:
@@ -102,3 +107,4 @@ def give_back(port: Dom0Port, domid: int, *, was_paused: bool) -> None:
         time.sleep(_BETWEEN)
     if interrupt is not None:
         raise interrupt
+    return (f"the unpause of domain {domid} was done, but not at the first try: {failed[-1]}",) if failed else ()

@@ -82,7 +82,7 @@ class _Transaction:
 
     def _tried(self, requests: DeviceRequests) -> Optional[Outcome]:
         """The change under one pause; None where a vcpu must run on first, and nothing was done."""
-        with held_pause(self._keeper, self._domid, self._deadline):
+        with held_pause(self._keeper, self._domid, self._deadline) as notes:
             began = time.monotonic()
             now = self._port.domain(self._domid)
             require_alive(now, self._change)
@@ -94,7 +94,9 @@ class _Transaction:
             self._touch(capture, calls)
             # Up to here: when the unpause returns, the vcpus may have had this processor for a while.
             seconds = time.monotonic() - began
-        return Outcome(capture.state, seconds)
+        for note in notes:
+            self._keeper.patience.tell(note)
+        return Outcome(capture.state, seconds, notes=tuple(notes))
 
     def _capture(self, now: DomainInfo) -> Capture:
         change, domid = self._change, self._domid

@@ -9,6 +9,9 @@ from typing import Any, Callable
 
 import pytest
 
+from xenvcpu.model import worldfile
+from xenvcpu.model.domain import Shutdown
+
 Run = Callable[..., Any]
 
 AT = ("--set", "eip=0x100000", "--set", "esp=0x9000 + 0x1000 * vcpuid")
@@ -25,6 +28,51 @@ def test_list_shows_what_runs_where(run: Run, world: str) -> None:
     assert ["NAME", "ID", "VCPU", "CPU", "STATE", "TIME(S)", "INIT", "MODE", "RIP"] == rows[0]
     assert [["web", str(vcpuid)] for vcpuid in range(4)] == [[row[0], row[2]] for row in rows[1:]]
     assert ["-", "--p", "no"] == [rows[2][3], rows[2][4], rows[2][6]]
+
+
+@pytest.mark.parametrize(
+    ("host", "command"),
+    [
+        ("model:pvh", ("start", "web", "1", "preset:flat32")), ("model:pvh", ("stop", "web", "0", "--force")),
+        ("model:pvh@web", ("start", "self", "1", "preset:flat32")),
+    ],
+    ids=["start", "stop", "start from inside"],
+)
+def test_what_is_changed_in_a_built_in_world_is_said_to_be_forgotten(
+    run: Run, host: str, command: tuple[str, ...]
+) -> None:
+    note = "the world pvh is this command's own, and forgotten now"
+    assert note in run("--host", host, *command).err
+    assert [True] == [note in each for each in run("--host", host, *command, "--json").json["notes"]]
+    assert "" == run("--host", host, *command, "--quiet").err
+
+
+def test_what_lasts_is_not_said_to_be_forgotten(run: Run, world: str) -> None:
+    assert [] == run("--host", world, "start", "web", "1", "preset:flat32", "--json").json["notes"]
+    assert "" == run("--host", "model:pvh", "start", "web", "1", "preset:flat32", "--dry-run").err
+
+
+def test_a_file_with_the_name_of_a_built_in_world_is_told_how_it_is_opened(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run("model", "new", "pvh", "--domain", "foo:2").out.endswith("use it with --host model:./pvh\n")
+    assert "foo" in run("--host", "model:./pvh", "list").out and "foo" in run("model", "show", "./pvh").out
+    assert "web" in run("--host", "model:pvh", "list").out and "web" in run("model", "show", "pvh").out
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (("web:4", "web:2"), "two domains are named 'web'"), (("Domain-0:4",), "two domains are named 'Domain-0'"),
+        (("w\udcff:2",), "is no name of a domain: not UTF-8"),
+    ],
+)
+def test_names_that_no_host_could_have_are_refused(
+    run: Run, tmp_path: Path, names: tuple[str, ...], words: str
+) -> None:
+    ran = run("model", "new", tmp_path / "x.json", *(word for name in names for word in ("--domain", name)))
+    assert (1, True, False) == (ran.code, words in ran.err, (tmp_path / "x.json").exists())
 
 
 @pytest.fixture
@@ -62,6 +110,32 @@ def test_all_the_vcpus_that_a_domain_lacks_are_named(
 ) -> None:
     ran = run("--host", world, command[0], "web", which, *command[1:])
     assert (1, f"xenvcpu: domain 1 has vcpus 0 to 3, not {named}\n") == (ran.code, ran.err)
+
+
+def test_a_domain_that_has_crashed_is_said_to_have(run: Run) -> None:
+    ran = run("--host", "model:crashed", "list")
+    assert "xenvcpu: dead has crashed: `xl dmesg` may show why, and `xl destroy 1` removes it\n" == ran.err
+    assert [("dead", "crash")] == [
+        (each["name"], each["ended"]) for each in run("--host", "model:crashed", "list", "--json").json["domains"]
+    ]
+
+
+@pytest.mark.parametrize(("shutdown", "ended"), [("poweroff", "poweroff"), ("reboot", "reboot"), (None, None)])
+def test_a_domain_that_has_shut_down_is_said_to_have(
+    run: Run, world: str, shutdown: str | None, ended: str | None
+) -> None:
+    path = world[len("model:") :]
+    host = worldfile.load(path)
+    host.named("web").shutdown = None if shutdown is None else Shutdown[shutdown]
+    worldfile.save(host, path)
+    assert ended == run("--host", world, "list", "--json").json["domains"][0]["ended"]
+    note = f"xenvcpu: web has ended ({ended}): none of its vcpus runs any more\n"
+    assert (note if ended else "") == run("--host", world, "list").err
+
+
+def test_the_states_that_list_shows_have_a_legend(run: Run) -> None:
+    text = run("list", "--help").out
+    assert all(f"`{state}`" in text for state in ("r--", "-b-", "--p", "---")) and "nanoseconds" in text
 
 
 def test_start_brings_vcpus_up_at_their_own_state(run: Run, world: str) -> None:

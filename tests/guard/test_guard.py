@@ -181,6 +181,15 @@ def test_a_guard_that_dies_in_its_unpause_leaves_the_program_to_finish(stage: St
     assert (online(stage), stage.xen.named("web").pause_count) == ([0, 1], 0)
 
 
+@pytest.mark.parametrize("times", [1, 3])
+def test_an_unpause_that_the_guard_or_the_program_repeats_is_in_the_report(stage: Stage, times: int) -> None:
+    stage.prepare = lambda guard: [guard.fail("unpause", errno.EIO) for _ in range(times)] and None
+    if times == 3:  # the guard gives up, and so does the program at first
+        stage.libraries.fail("unpause", errno.EIO)
+    (note,) = stage.web.start([1], context).notes
+    assert "not at the first try" in note and stage.xen.named("web").pause_count == 0
+
+
 def test_guards_that_all_die_are_an_error_and_nothing_was_touched(stage: Stage) -> None:
     stage.prepare = lambda guard: die_in(guard, "xc_domain_pause", "after")
     with pytest.raises(GuardError, match="dies as soon as it is started"):

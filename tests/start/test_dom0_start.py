@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import errno
 import signal
-from typing import Callable
+from typing import Callable, List
 
 import pytest
 
@@ -14,6 +14,7 @@ from xenvcpu.abi import cpu_msr
 from xenvcpu.abi.save_stream import Typecode
 from xenvcpu.context.presets import PRESETS, long64, pae32
 from xenvcpu.context.segment import Segment
+from xenvcpu.deadline import Patience
 from xenvcpu.dom0domain import Dom0Domain
 from xenvcpu.errors import (
     DomainChangedError, DomainError, HypercallError, LastVcpuError, NoSuchVcpuError, RefusedContextError, StartError,
@@ -191,6 +192,20 @@ def test_an_interrupt_waits_until_the_domain_runs_again(
         web.start([1], context)
     assert libraries.host.named("web").pause_count == 0 and web.state().online == (0, 1)
     assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before
+
+
+def test_an_unpause_that_succeeds_late_is_in_the_report_and_told(libraries: ModelLibraries) -> None:
+    told: List[str] = []
+    libraries.fail("unpause", errno.EIO)
+    with Host("model", libraries, Patience(tell=told.append)) as host:
+        report = host.domain("web").start([1], context)
+    (note,) = report.notes
+    assert "the unpause of domain 1 was done, but not at the first try" in note and "EIO" in note
+    assert told == report.as_dict()["notes"] == [note]
+
+
+def test_a_start_that_goes_smoothly_has_nothing_to_note(web: Dom0Domain) -> None:
+    assert web.start([1], context).notes == ()
 
 
 def test_a_domain_that_dies_of_the_load_is_no_success(web: Dom0Domain, libraries: ModelLibraries) -> None:

@@ -45,6 +45,8 @@ _NUMBERS = {
 
 
 SHUTDOWN_CRASH = 3
+_SHUTDOWNS = {0: "poweroff", 1: "reboot", 2: "suspend", SHUTDOWN_CRASH: "crash", 4: "watchdog", 5: "soft_reset"}
+"""SHUTDOWN_* (xen/include/public/sched.h), by libxl's names."""
 EMU_LAPIC = 1
 _EMULATION = struct.Struct("<I")
 
@@ -95,6 +97,13 @@ class DomainInfo:
     def has_crashed(self) -> bool:
         """Whether it has crashed; one that shut down otherwise did so by itself."""
         return self.is_shutdown and self.shutdown_reason == SHUTDOWN_CRASH
+
+    @property
+    def ended(self) -> Optional[str]:
+        """How it has ended, by libxl's name for the shutdown or as `dying`; None while it has not."""
+        if self.is_shutdown:
+            return _SHUTDOWNS.get(self.shutdown_reason or 0, f"shutdown {self.shutdown_reason}")
+        return "dying" if self.is_dying else None
 
     @property
     def has_device_model(self) -> bool:

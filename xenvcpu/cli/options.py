@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Callable, TypeVar
 
 import click
@@ -80,6 +81,21 @@ class Session:
 
         tell = DEFAULT.tell if self.quiet or self.json else self._tell
         return Patience(self.timeout or DEFAULT.timeout, not self.no_wait, tell)
+
+    def notes_on(self, host: Host) -> tuple[str, ...]:
+        """What is to be said when something was changed on a host: nothing, where the change lasts."""
+        if host.kind != "model" or host.libraries.path is not None:
+            return ()
+        world = self.host.partition(":")[2].partition("@")[0]
+        return (
+            f"the world {world} is this command's own, and forgotten now; to keep one: `xenvcpu model new FILE --world"
+            f" {world}`, and --host model:FILE",
+        )
+
+    def say_notes(self, notes: Iterable[str]) -> None:
+        """Say notes on stderr, unless the user wants none."""
+        for note in () if self.quiet else notes:
+            self._tell(note)
 
     @staticmethod
     def _tell(text: str) -> None:

@@ -107,26 +107,28 @@ class GuardedKeeper(Keeper):
             self._drop()
             raise
 
-    def unpause(self, domid: int) -> None:
+    def unpause(self, domid: int) -> Tuple[str, ...]:
         """Let the guard give the pause back; if it has died, or fails, it is given back here."""
         guard = self._running()
         try:
             answer = guard.ask(Request.UNPAUSE, _ANSWER)
         except TimeoutError:
             guard.kill()
-            self._let_go(domid)
+            return self._let_go(domid)
         except GuardLost:
-            self._let_go(domid)
-        else:
-            if guard.journal.pause is Pause.HELD:
-                self._let_go(domid)
-            else:
-                _raise("xc_domain_unpause", domid, answer)
+            return self._let_go(domid)
+        if guard.journal.pause is Pause.HELD:
+            return self._let_go(domid)
+        _raise("xc_domain_unpause", domid, answer)
+        return tuple(answer.get("notes", ()))
 
-    def _let_go(self, domid: int) -> None:
+    def _let_go(self, domid: int) -> Tuple[str, ...]:
         """Give back the pause that a guard has held which died, or fails; and let it go.
 
         A guard that lives, and with which that fails here too, goes on trying.
+
+        Returns:
+            As `pausing.give_back`.
 
         Raises:
             ChangeError: It died within the call, and somebody else holds a pause: Xen shows no counts.
@@ -139,9 +141,11 @@ class GuardedKeeper(Keeper):
                 elif journal.was_paused:
                     did = "took" if journal.pause is Pause.TAKING else "gave back"
                     raise pausing.once_too_often(domid, f"the guard died while it {did} its pause")
-            if journal.pause is not Pause.FREE:
-                pausing.give_back(self._port, domid, was_paused=journal.was_paused)
-                journal.pause = Pause.FREE
+            if journal.pause is Pause.FREE:
+                return ()
+            notes = pausing.give_back(self._port, domid, was_paused=journal.was_paused)
+            journal.pause = Pause.FREE
+            return notes
         finally:
             self._drop(_MOMENT)
 

@@ -104,8 +104,9 @@ class GuardServer:
                 self._pause(port)
             elif request is Request.UNPAUSE:
                 self._restore(port)
-                self._unpause(port)
+                notes = self._unpause(port)
                 self._report()
+                return {"notes": list(notes)}
             else:
                 capture = self._journal.capture
                 left = None if capture is None else put_back(port, capture)
@@ -129,11 +130,11 @@ class GuardServer:
             raise
         self._journal.pause = Pause.HELD
 
-    def _unpause(self, port: Dom0Port) -> None:
+    def _unpause(self, port: Dom0Port) -> Tuple[str, ...]:
         domid, _ = self._journal.domain
         self._journal.pause = Pause.GIVING
         try:
-            pausing.give_back(port, domid, was_paused=self._journal.was_paused)
+            notes = pausing.give_back(port, domid, was_paused=self._journal.was_paused)
         except XenVcpuError as error:
             is_not_ours = isinstance(error, ChangeError) or pausing.number_of(error) in (errno.ESRCH, errno.EINVAL)
             self._journal.pause = Pause.FREE if is_not_ours else Pause.HELD
@@ -142,6 +143,7 @@ class GuardServer:
             self._journal.pause = Pause.HELD
             raise
         self._journal.pause = Pause.FREE
+        return notes
 
     def _restore(self, port: Dom0Port) -> None:
         """Put back what is still being touched: the program has died meanwhile, or was interrupted twice."""

@@ -134,8 +134,12 @@ def add_domain(
         is_hap: Hardware-assisted paging; shadow paging else.
 
     Raises:
-        ContextError: No vcpus, or more than 128.
+        ContextError: No vcpus, or more than 128; a name that xenstore cannot hold.
     """
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise ContextError(f"{name!r} is no name of a domain: not UTF-8", field="domain", value=name) from error
     if not 1 <= vcpus <= HVM_MAX_VCPUS:
         raise ContextError(f"{name}: {vcpus} vcpus; a domain has 1 to {HVM_MAX_VCPUS}", field="domain", value=vcpus)
     number = max(host.domains, default=-1) + 1 if domid is None else domid

@@ -96,10 +96,15 @@ def new(release: str = "4.17", domains: Sequence[Tuple[str, int]] = (("web", 4),
     """A host with PVH domains of the given names and numbers of vcpus.
 
     Raises:
-        ContextError: Not a release; or a domain without vcpus, or with more than 128.
+        ContextError: Not a release; a domain without vcpus, or with more than 128; two of one name; not a name.
     """
     host = _host(release)
     for name, vcpus in domains:
+        if name in (domain.name for domain in host.domains.values()):
+            raise ContextError(
+                f"two domains are named {name!r}", field="domain", value=name,
+                remedy="xl wants another name for each",
+            )
         build.add_domain(host, name, vcpus)
     return host
 

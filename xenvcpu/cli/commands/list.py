@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Union
 
 import click
 
+from xenvcpu.abi.domain_info import DomainInfo
 from xenvcpu.cli.examples import examples
-from xenvcpu.cli.main import PROGRAM
 from xenvcpu.cli.options import Session, complete_domain, global_options, pass_session, timeout_option
-from xenvcpu.cli.output import print_json, print_table, say
+from xenvcpu.cli.output import print_json, print_table
 from xenvcpu.errors import NoSuchDomainError
 from xenvcpu.host import SELF, Host
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 HEADINGS = ("NAME", "ID", "VCPU", "CPU", "STATE", "TIME(S)", "INIT", "MODE", "RIP")
 _NS = 1_000_000_000
+_RUNS = DomainInfo(0)
 
 
 def _found(
@@ -56,13 +57,24 @@ def _row(domain: Domain, vcpu: VcpuState) -> tuple[object, ...]:
 def _as_dict(domain: Domain, vcpus: tuple[VcpuState, ...]) -> dict[str, Any]:
     shown = [vcpu.as_dict() for vcpu in vcpus]
     names = {"domid": domain.domid, "name": domain.name, "uuid": domain.uuid}
-    return {**names, "paused": _is_paused(domain), "vcpus": shown}
+    info = _info(domain)
+    return {**names, "paused": info.is_paused, "ended": info.ended, "vcpus": shown}
 
 
-def _is_paused(domain: Domain) -> bool:
-    """Whether a toolstack holds it paused; the caller's own runs."""
-    info = getattr(domain, "info", None)
-    return info is not None and bool(info.is_paused)
+def _info(domain: Domain) -> DomainInfo:
+    """What Xen said of it; the caller's own runs."""
+    found: DomainInfo = getattr(domain, "info", _RUNS)
+    return found
+
+
+def _note(domain: Domain) -> str | None:
+    """Why nothing of a domain runs, if so."""
+    info, name = _info(domain), domain.name or domain.domid
+    if info.has_crashed:
+        return f"{name} has crashed: `xl dmesg` may show why, and `xl destroy {domain.domid}` removes it"
+    if info.ended is not None:
+        return f"{name} has ended ({info.ended}): none of its vcpus runs any more"
+    return f"{name} is paused: `xl unpause {domain.domid}`" if info.is_paused else None
 
 
 @click.command("list", epilog=examples(
@@ -76,8 +88,11 @@ def _is_paused(domain: Domain) -> bool:
 def command(session: Session, domains: tuple[str, ...]) -> None:
     """List the vcpus of the domains given, or of all.
 
-    STATE is as `xl vcpu-list` writes it: r running, b blocked, p down. INIT, MODE and RIP
-    are shown where they can be known: a vcpu that is down has no registers to show.
+    STATE is as `xl vcpu-list` writes it: `r--` runs on a processor, `-b-` blocked (it waits
+    for an event), `--p` down, `---` none of these: it waits for a processor, or its domain
+    is paused or has ended, which a note says. INIT, MODE and RIP are shown where they can be
+    known: a vcpu that is down has no registers to show. With --json, `cpu_time` is in
+    nanoseconds, and `ended` says how a domain has ended: `crash`, `poweroff`, ...
     """
     with session.open() as host:
         found = list(_found(host, domains, session.patience.begin()))
@@ -85,5 +100,4 @@ def command(session: Session, domains: tuple[str, ...]) -> None:
         print_json({"domains": [_as_dict(domain, vcpus) for domain, vcpus in found]})
     else:
         print_table(HEADINGS, [_row(domain, vcpu) for domain, vcpus in found for vcpu in vcpus])
-        for domain in (domain for domain, _ in found if _is_paused(domain) and not session.quiet):
-            say(f"{PROGRAM}: {domain.name or domain.domid} is paused: `xl unpause {domain.domid}`", err=True)
+        session.say_notes(note for note in (_note(domain) for domain, _ in found) if note)

@@ -56,7 +56,8 @@ def command() -> None:
     """Keep a model of Xen in a file, and use it with --host model:FILE.
 
     There are worlds that need no file too: --host model:pvh, and those that `xenvcpu
-    model worlds` names.
+    model worlds` names. Each command has one of its own, and what it changes there is
+    forgotten when it ends; a file of the same name is --host model:./pvh.
     """
 
 
@@ -93,7 +94,9 @@ def new(
         print_json({"file": file, **_as_dict(host)})
     elif not session.quiet:
         names = ", ".join(domain.name for domain in host.domains.values())
-        say(f"{file}: Xen {host.release} with {names}; use it with --host model:{file}")
+        # The built-in world has the name before a file has it.
+        spec = f"./{file}" if file in worlds.NAMES else file
+        say(f"{file}: Xen {host.release} with {names}; use it with --host model:{spec}")
 
 
 @command.command(
@@ -104,8 +107,7 @@ def new(
 @pass_session
 def show(session: Session, file: str) -> None:
     """Show a world file, or a built-in world: its domains and Xen's console."""
-    is_builtin = file in worlds.NAMES and not Path(file).exists()
-    host = worlds.builtin(file) if is_builtin else worldfile.load(file)
+    host = worlds.builtin(file) if file in worlds.NAMES else worldfile.load(file)
     data = _as_dict(host)
     if session.json:
         print_json({"file": file, **data})

@@ -97,9 +97,11 @@ def command(
                 say("\n".join(_plan_lines(plan)))
             return
         report = found.start(vcpuids, template.render, features=session.features, force=force)
+        notes = session.notes_on(host)
     session.done = f"started {vcpus.named(report.vcpuids)} of {name}"
     if session.json:
-        print_json({"name": found.name, **report.as_dict()})
+        print_json({"name": found.name, **report.as_dict(), "notes": [*report.notes, *notes]})
     else:
         starts = {vcpuid: in_words(template.render(vcpuid), found.release) for vcpuid in report.vcpuids}
         _say_report(session, name, report, starts)
+        session.say_notes(notes)

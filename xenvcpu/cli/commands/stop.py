@@ -36,14 +36,19 @@ def command(session: Session, domain: str, which: tuple[int, ...] | None, force:
         found = host.domain(domain)
         vcpuids = _online(found.vcpus()) if which is None else which
         stopped = found.stop(vcpuids, force=force)
+        notes = session.notes_on(host) if stopped else ()
     name = plain(found.name or f"domain {found.domid}")
     if stopped:
         session.done = f"stopped {vcpus.named(stopped)} of {name}"
     if session.json:
         was_down = [vcpuid for vcpuid in vcpuids if vcpuid not in stopped]
-        print_json({"domid": found.domid, "name": found.name, "stopped": list(stopped), "was_down": was_down})
+        print_json({
+            "domid": found.domid, "name": found.name, "stopped": list(stopped), "was_down": was_down,
+            "notes": list(notes),
+        })
         return
     if not vcpuids and not session.quiet:
         say(f"no vcpu of {name} but the boot vcpu is up: nothing to stop")
     for vcpuid in () if session.quiet else vcpuids:
         say(f"vcpu {vcpuid} of {name}: {'stopped' if vcpuid in stopped else 'was down'}")
+    session.say_notes(notes)

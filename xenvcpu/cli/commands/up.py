@@ -30,12 +30,14 @@ def command(session: Session, domain: str, which: tuple[int, ...] | None) -> Non
             raise HostError("only a guest can do this to its own vcpus; from dom0, `xenvcpu start` gives a new state")
         initialised = (vcpu.vcpuid for vcpu in found.vcpus() if vcpu.is_initialised and not vcpu.is_online)
         came_up = found.up(tuple(initialised) if which is None else which)
+        notes = session.notes_on(host) if came_up else ()
     if came_up:
         session.done = f"let {vcpus.named(came_up)} of self run on"
     if session.json:
-        print_json({"domid": found.domid, "name": found.name, "up": list(came_up)})
+        print_json({"domid": found.domid, "name": found.name, "up": list(came_up), "notes": list(notes)})
         return
     if not came_up and which is None and not session.quiet:
         say("no vcpu of self is initialised and down: nothing to let run")
     for vcpuid in () if session.quiet else (which or came_up):
         say(f"vcpu {vcpuid} of self: {'runs on' if vcpuid in came_up else 'ran already'}")
+    session.say_notes(notes)
