@@ -96,6 +96,7 @@ def test_control_keys_are_no_registers() -> None:
     [
         ("rip = 1", ["<text>:1: rip", "eip", '"64B"']),
         ('mode = "64B"\neip = 1', ["<text>:2: eip", "rip", '"32B"']),
+        ("frobnicate = 1", ["frobnicate", "xenvcpu-context(5) lists all keys"]),
         ("# note\n\neipp = 1", ["<text>:3: eipp", "did you mean eip?"]),
         ("gs_selector = 1", ["gs_selector", "gs_sel"]),
         ("EIP = 1", ["EIP", "did you mean eip?"]),

@@ -340,6 +340,19 @@ def test_from_another_machine_nothing_is_watched(run: Run) -> None:
     assert done.code == 5 and "another machine" in done.err
 
 
+def test_a_service_for_a_model_has_its_host(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    run("model", "new", "world.json")
+    assert run("--host", "model:world.json", "libvirt", "install-service", "--folder", tmp_path).code == 0
+    assert f" --host model:{tmp_path}/world.json libvirt watch\n" in (tmp_path / install.UNIT).read_text()
+
+
+@pytest.mark.parametrize("command", [("libvirt", "install-service"), ("libvirt", "install-hook"), ("xapi", "install")])
+def test_nothing_for_a_model_is_installed_where_this_machine_would_use_it(run: Run, command: tuple[str, ...]) -> None:
+    ran = run("--host", "model:pvh", *command)
+    assert ran.code == 2 and "this machine's own toolstack would use it for model:pvh" in ran.err
+
+
 def test_the_service_is_installed_with_this_command(run: Run, tmp_path: Path) -> None:
     done = run("libvirt", "install-service", "--folder", tmp_path)
     text = (tmp_path / install.UNIT).read_text()

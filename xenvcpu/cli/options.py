@@ -63,11 +63,6 @@ class Session:
         with self.open() as host:
             return host.release
 
-    @property
-    def served_host(self) -> str:
-        """The `--host` spec for what is installed on a host: dom0, unless one is given."""
-        return "dom0" if self.host == ANYWHERE else self.host
-
     def open(self) -> Host:
         """The host to work on."""
         from xenvcpu.host import open_host

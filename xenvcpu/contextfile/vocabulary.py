@@ -136,7 +136,7 @@ def hint(name: str, mode: Mode) -> str:
         return "this is a declaration, for `xenvcpu libvirt set` and `xl create`; a context is its [context] alone"
     known_names = [*here, *CONTROL, FPU, MSRS]
     close = spelled_in(lower, here) or (lower if lower in known_names else nearest(lower, known_names))
-    return f"did you mean {close}?" if close else "`xenvcpu preset flat32` and `long64` show the keys"
+    return f"did you mean {close}?" if close else "xenvcpu-context(5) lists all keys"
 
 
 def _rebits(key: Key, bits: int) -> Key:

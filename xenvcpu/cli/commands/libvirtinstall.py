@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from xenvcpu.cli.examples import examples
+from xenvcpu.cli.installing import served_host
 from xenvcpu.cli.main import PROGRAM
 from xenvcpu.cli.options import Session, global_options, pass_session
 from xenvcpu.cli.output import print_json, say
@@ -56,7 +57,7 @@ def install_hook(session: Session, folder: str, strict: bool) -> None:
     log says why; with --strict libvirt ends it (seen with libvirt 9.0; older ones, up to
     about 7, may let it run on).
     """
-    text = install.hook(session.served_host, strict=strict)
+    text = install.hook(served_host(session), strict=strict)
     path = _folder(folder, "libvirt's daemon has its hooks there: is it installed?") / install.HOOK
     _installed(session, path, text, 0o755, "libvirt finds it when its daemon is restarted")
 
@@ -81,9 +82,10 @@ def install_service(session: Session, folder: str) -> None:
     """Install `xenvcpu libvirt watch` as a service that is ready to be enabled."""
     from xenvcpu.toolstacks.libvirt.library import library
 
+    text = install.unit(install.this_command(served_host(session)))
     path = _folder(folder, "systemd has its units there") / install.UNIT
     then = f"systemctl daemon-reload && systemctl enable --now {install.UNIT}"
-    _installed(session, path, install.unit(install.this_command()), 0o644, then)
+    _installed(session, path, text, 0o644, then)
     try:
         library()
     except LibraryMissingError as error:

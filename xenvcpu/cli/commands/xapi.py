@@ -9,6 +9,7 @@ import click
 
 from xenvcpu.cli import removing
 from xenvcpu.cli.examples import examples
+from xenvcpu.cli.installing import served_host
 from xenvcpu.cli.options import Session, complete_file, global_options, pass_session
 from xenvcpu.cli.output import print_json, say
 from xenvcpu.toolstacks.xapi import install as installing
@@ -40,7 +41,7 @@ def install(session: Session, folder: str) -> None:
     its UUID, and a context file by what it holds. What comes back is JSON, as the command
     of that name prints it; of a failure the last parameter is.
     """
-    path, changed = installing.install(folder, session.served_host)
+    path, changed = installing.install(folder, served_host(session))
     if changed:
         session.done = f"wrote {path}"
     if session.json:

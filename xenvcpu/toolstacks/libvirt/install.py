@@ -16,6 +16,7 @@ HOOK = "libxl.d/xenvcpu"
 UNITS = "/etc/systemd/system"
 UNIT = "xenvcpu-libvirt.service"
 _COMMAND = "/usr/bin/xenvcpu"
+_DOM0 = "dom0"
 
 _HOOK = """#!/bin/sh
 {mark}: libvirt install-hook. Starts the vcpus that a domain's XML declares.
@@ -47,10 +48,12 @@ def hook(host: str, *, strict: bool) -> str:
     )
 
 
-def this_command() -> str:
-    """How this installation is called, as ExecStart= has it."""
+def this_command(host: str = _DOM0) -> str:
+    """How this installation is called for a host, as ExecStart= has it."""
     script = Path(sys.executable).with_name("xenvcpu")
     parts = [str(script)] if script.exists() else [sys.executable, "-m", "xenvcpu"]
+    if host != _DOM0:
+        parts += ["--host", from_anywhere(host)]
     # systemd reads these of its own accord.
     for special, plain in (("\\", "\\\\"), ("%", "%%"), ("$", "$$"), ('"', '\\"')):
         parts = [part.replace(special, plain) for part in parts]
