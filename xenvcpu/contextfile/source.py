@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from xenvcpu.contextfile import bounds
+from xenvcpu.contextfile import bounds, filekind
 from xenvcpu.contextfile.vocabulary import MSRS, canonical
 from xenvcpu.errors import ContextFileError, LibraryMissingError
 
@@ -106,7 +106,11 @@ def read(path: str | os.PathLike[str], limit: int = MAX_SIZE) -> Source:
                 raw = file.read(limit + 1)
     except OSError as exc:
         raise ContextFileError(f"{shown}: {exc.strerror or exc}", value=name, rule="file") from exc
-    if len(raw) > limit:
+    is_large = len(raw) > limit
+    kind = filekind.of_bytes(raw) or (filekind.of_text(raw.decode("utf-8", "replace")) if is_large else None)
+    if kind is not None:
+        raise _of_kind(shown, kind)
+    if is_large:
         raise ContextFileError(f"{shown}: larger than {limit} bytes", rule="file", remedy="a context file is small")
     try:
         text = raw.decode("utf-8-sig")
@@ -124,7 +128,18 @@ def parse(text: str, name: str = "<text>") -> Source:
         ContextFileError: It is not what it looks like.
     """
     is_json = name.endswith(".json") or text.lstrip().startswith("{")
-    return Source(name, _json(text, name) if is_json else _toml(text, name), text).bounded()
+    try:
+        data = _json(text, name) if is_json else _toml(text, name)
+    except ContextFileError as exc:
+        kind = filekind.of_text(text)
+        if kind is None:
+            raise
+        raise _of_kind(name, kind) from exc
+    return Source(name, data, text).bounded()
+
+
+def _of_kind(name: str, kind: filekind.Kind) -> ContextFileError:
+    return ContextFileError(f"{name}: {kind}, not a context file", rule="file", remedy=kind.remedy)
 
 
 def _fail(name: str, problem: object) -> NoReturn:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import click
 
@@ -11,7 +12,7 @@ from xenvcpu.abi import save_stream
 from xenvcpu.cli.commands.encode import FORMAT_NAMES, STREAM_LIMIT
 from xenvcpu.cli.examples import examples
 from xenvcpu.cli.options import Session, complete_file, global_options, pass_session
-from xenvcpu.contextfile import FORMATS, as_mapping, stream
+from xenvcpu.contextfile import FORMATS, as_mapping, filekind, stream
 from xenvcpu.contextfile.source import STDIN
 from xenvcpu.contextfile.writing import written
 from xenvcpu.errors import FormatError
@@ -23,9 +24,21 @@ def _read(file: str) -> bytes:
     else:
         with open(file, "rb") as opened:
             data = opened.read(STREAM_LIMIT + 1)
-    if len(data) > STREAM_LIMIT:
-        raise FormatError(f"{file}: larger than {STREAM_LIMIT} bytes", offset=STREAM_LIMIT)
     return data
+
+
+def _decoded(file: str, data: bytes, form: str) -> dict[str, Any]:
+    try:
+        if len(data) > STREAM_LIMIT:
+            raise FormatError(f"{file}: larger than {STREAM_LIMIT} bytes", offset=STREAM_LIMIT)
+        if form == stream.FORMAT:
+            return stream.as_mapping(save_stream.split(data))
+        return as_mapping(FORMATS[form].decode(data))
+    except FormatError as error:
+        kind = filekind.of_bytes(data)
+        if kind is None:
+            raise
+        raise FormatError(f"{file}: {kind}, not a struct of {form}: {kind.remedy}", offset=error.offset) from error
 
 
 @click.command("decode", epilog=examples("xenvcpu decode ap.bin --as vcpu_hvm_context"))
@@ -38,7 +51,4 @@ def command(session: Session, file: str, form: str) -> None:
 
     Nothing is lost: `encode` makes the same bytes of it. FILE is `-` for stdin.
     """
-    data = _read(file)
-    is_stream = form == stream.FORMAT
-    shown = stream.as_mapping(save_stream.split(data)) if is_stream else as_mapping(FORMATS[form].decode(data))
-    click.echo(written(shown, "json" if session.json else "toml"))
+    click.echo(written(_decoded(file, _read(file), form), "json" if session.json else "toml"))
