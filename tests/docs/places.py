@@ -54,7 +54,7 @@ ELSEWHERE: Tuple[Elsewhere, ...] = (
 )
 """What takes another machine, or all of one, and what runs it there."""
 
-NO_HOST = ("check", "preset", "encode", "decode", "model new", "model show", "model worlds", "completion")
+NO_HOST = ("check", "preset", "encode", "decode", "import", "model new", "model show", "model worlds", "completion")
 """The commands that need no host, real or not."""
 
 _COMMAND = "integration/test_command.py::test_start_list_show_stop"

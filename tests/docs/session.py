@@ -18,6 +18,7 @@ CONTEXT = 'preset = "flat32"\neip = 0x100000\nesp = "0x80000 + 0x1000 * vcpuid"\
 FILES = {
     "ap.toml": CONTEXT,
     "web.toml": f'vcpus = "1-3"\n\n[context]\n{CONTEXT}',
+    "dmesg.txt": (ROOT / "tests/data/dumps/hvmctx.txt").read_text(encoding="ascii"),
     "web.cfg": 'name = "new"\ntype = "pvh"\nvcpus = 4\n',
 }
 """What the examples of `--help` take for granted; a document says itself what its files are."""

@@ -26,6 +26,7 @@ COMMANDS = {
     "preset": "The built-in contexts; one of them as a context file.",
     "encode": "A context file as the bytes of a C struct.",
     "decode": "The bytes of a C struct as a context file.",
+    "import": "Registers that Xen, QEMU or xen-hvmctx has printed as a context file.",
     "libvirt": "Declared vcpus of the domains that libvirt runs.",
     "doctor": "What this machine can do, what is missing, how to get it.",
     "model": "Worlds of the model, kept in a file.",
@@ -34,7 +35,9 @@ COMMANDS = {
     "metrics": "Domains and vcpus for Prometheus.",
     "completion": "Completion for a shell.",
 }
-"""The commands, in the order of `--help`; each stands in `xenvcpu.cli.commands` under its name."""
+"""The commands, in the order of `--help`; each stands in `xenvcpu.cli.commands` under its name or that in `MODULES`."""
+MODULES = {"import": "importing"}
+"""Where the name is a word of Python's own."""
 
 EPILOG = f"\b\nExit codes:\n{exits.table()}"
 
@@ -50,7 +53,7 @@ class LazyGroup(click.Group):
         """The command of that name, imported now."""
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"xenvcpu.cli.commands.{cmd_name}")
+        module = importlib.import_module(f"xenvcpu.cli.commands.{MODULES.get(cmd_name, cmd_name)}")
         command: click.Command = module.command
         return command
 
