@@ -8,10 +8,12 @@ from typing import Iterator, Mapping, Tuple
 
 from docs.generate.page import Block, Definitions, Literal, Page, Paragraph, Section
 from xenvcpu.context.presets import PRESETS
+from xenvcpu.context.segment import SegmentAttributes
 from xenvcpu.contextfile import expression, stream
 from xenvcpu.contextfile.formats import FORMATS
 from xenvcpu.contextfile.source import MAX_SIZE
 from xenvcpu.contextfile.vocabulary import CONTROL, FPU, MODES, MSRS, Key, keys, vars_of
+from xenvcpu.model.build import FEATURES
 from xenvcpu.rules.cpu_msr import ACCEPTED
 from xenvcpu.toolstacks import declaration
 
@@ -32,6 +34,23 @@ _CONTROL = {
 }
 
 
+_AR_BITS = (
+    ("0 to 3", "type, as in the descriptor: `0xb` execute, read, accessed; `0x3` read, write, accessed; of a TSS "
+               "`0xb`, busy"),
+    ("4", "S: 1 for code and data, 0 for a TSS or LDT"), ("5 and 6", "DPL"), ("7", "P, present"),
+    ("8", "AVL, for software"), ("9", "L, 64-bit code"), ("10", "D or B: 32-bit code or stack"),
+    ("11", "G, granularity: set where the limit is above `0xfffff`"),
+)
+_MASKS = (
+    ("--cr4-valid", "each bit of CR4 whose feature CPUID has: VME, DE, TSC, PSE, PAE, MCE and PGE in leaf 1 EDX give "
+                    "bits 0 to 7, FXSR and SSE 9 and 10, UMIP 11, FSGSBASE 16, PCID 17, XSAVE 18, SMEP 20, SMAP 21, "
+                    "PKU 22; PCE, bit 8, is always there"),
+    ("--efer-valid", "of leaf 0x80000001 EDX: SYSCALL (bit 11) gives `0x1`, long mode (bit 29) `0x500`, NX (bit 20) "
+                     "`0x800`; together `0xd01`"),
+    ("--maxphysaddr", "leaf 0x80000008 EAX, bits 7 to 0"),
+)
+
+
 def _grouped(named: Mapping[str, Key]) -> Iterator[Tuple[str, str]]:
     """Keys of the same width together; the parts of a segment or table as one."""
     for bits in sorted({key.bits for key in named.values()}):
@@ -46,6 +65,40 @@ def _keys() -> Iterator[Section]:
             Paragraph("Both interfaces carry these:"), Definitions(tuple(_grouped(common)), are_code=False),
             Paragraph("From dom0 only:"), Definitions(tuple(_grouped(extended)), are_code=False),
         ))
+
+
+def _word(ar: int, what: str) -> str:
+    """An attribute word in each of the forms in which people meet it."""
+    attributes = SegmentAttributes.from_ar(ar)
+    return f"`{ar:#x}` {what} (`{attributes.vmx:#x}` in a VMCS, `{(ar & 0xF00) << 12 | (ar & 0xFF) << 8:#x}` in QEMU)"
+
+
+def _segments() -> Section:
+    words = ", ".join((
+        _word(0xC9B, "32-bit code"), _word(0xA9B, "64-bit code"), _word(0xC93, "data"), _word(0x8B, "a busy TSS"),
+    ))
+    return Section("Attributes and limits of segments", (
+        Paragraph("An attribute word (`cs_ar`; `cs_arbytes` in a CPU record) is Xen's, of 12 bits:"),
+        Definitions(_AR_BITS, are_code=False),
+        Paragraph(f"Such as {words}."),
+        Paragraph(
+            "A limit is the offset of the last byte, whatever G says: flat is `0xffffffff`, not `0xfffff`. That of "
+            "GDTR and IDTR is one less than the size of the table: three descriptors are `0x17`."
+        ),
+    ))
+
+
+def _masks() -> Section:
+    return Section("What a domain may set", (
+        Paragraph(
+            "Which bits of CR4 and EFER, and how wide an address, a domain may have is its CPU policy. Without a host "
+            "to ask, `xenvcpu check` takes it from options; their values come from CPUID as the guest reads it:"
+        ), Definitions(_MASKS),
+        Paragraph(
+            f"The built-in worlds of the model have `{FEATURES.cr4_valid:#x}`, `{FEATURES.efer_valid:#x}` and "
+            f"{FEATURES.maxphysaddr}: a recent processor, without protection keys, CET and five-level paging."
+        ),
+    ))
 
 
 def _presets() -> Section:
@@ -105,7 +158,7 @@ def page() -> Page:
                 (MSRS, f"A table of MSRs by index, from dom0 only, for those without a field of their own: {msrs}."),
                 (FPU, "The FXSAVE image, 512 bytes in hex, from dom0 only."),
             )),)),
-            _presets(), _formats(), _declaration(),
+            _segments(), _masks(), _presets(), _formats(), _declaration(),
         ),
         ("xenvcpu-preset.1", "xenvcpu-check.1", "xenvcpu-start.1", "xenvcpu-rules.7"),
     )
