@@ -7,13 +7,14 @@ import bz2
 import gzip
 import lzma
 import struct
+import time
 from pathlib import Path
 
 import pytest
 
 from xenvcpu.abi import save_stream
-from xenvcpu.contextfile import filekind, load
-from xenvcpu.errors import ContextFileError
+from xenvcpu.contextfile import filekind, load, registerdump
+from xenvcpu.errors import ContextFileError, FormatError
 from xenvcpu.model import worlds
 from xenvcpu.model.save import save
 
@@ -77,6 +78,18 @@ def test_a_context_file_is_one_whatever_its_words_are(tmp_path: Path, text: str)
 @pytest.mark.parametrize("data", [b"", b"\x7fELF", b"\xff" * 8, bytes(4096), b"Xen", b"H" * 0x300])
 def test_what_is_not_known_is_not_guessed(data: bytes) -> None:
     assert filekind.of_bytes(data) is None and filekind.of_text(data.decode("latin-1")) is None
+
+
+@pytest.mark.parametrize(
+    "text", ["\n", " ", "*", "(XEN) ", "CS: 0008 0a099 ffffffff ", "RAX = RBX ", "CS:" + " " * 4000, "cpl = 0 efer =\n"]
+)
+def test_a_hostile_text_takes_no_long_time(text: str) -> None:
+    began = time.process_time()
+    many = text * ((1 << 20) // len(text))
+    filekind.of_text(many)
+    with pytest.raises(FormatError):
+        registerdump.read(many)
+    assert time.process_time() - began < 10
 
 
 def test_the_header_of_a_save_stream_is_that_of_the_abi() -> None:

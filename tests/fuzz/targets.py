@@ -51,6 +51,10 @@ TARGETS = (
     Target(
         "stream_file", texts.run_stream_file, (ContextFileError, FormatError), texts.stream_files, _STREAM, texts.WORDS
     ),
+    Target(
+        "register_dump", texts.run_register_dump, _FORMAT, texts.register_dumps, _STREAM,
+        ("(XEN) ", "*** Guest State ***", "CR0: actual=", "gh_mask=", "RAX=", "EFER", "CPU:    rax 0x", "TR:", "TR ="),
+    ),
     Target("world_file", texts.run_world_file, (WorldFileError,), texts.world_files, 1 << 15, texts.WORDS),
     Target("kept_file", texts.run_kept_file, _FORMAT, texts.kept_files, 1 << 13),
     Target("world_edits", edits.run_world_edits, (WorldFileError,), edits.edits, 64),

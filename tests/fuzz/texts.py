@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from pathlib import Path
 from typing import Iterable
 
 from xenvcpu import keptfile
@@ -14,7 +15,7 @@ from xenvcpu.abi.save_stream import END, Record, Typecode
 from xenvcpu.capture import Capture
 from xenvcpu.cli import output
 from xenvcpu.context.presets import PRESETS
-from xenvcpu.contextfile import FORMATS, dump, expression, loads, source, stream
+from xenvcpu.contextfile import FORMATS, as_mapping, dump, expression, filekind, loads, registerdump, source, stream
 from xenvcpu.contextfile.expression import MAX_BITS, Expression
 from xenvcpu.contextfile.template import ContextTemplate
 from xenvcpu.contextfile.writing import written
@@ -25,6 +26,7 @@ from xenvcpu.model import worldfile, worlds
 from xenvcpu.rules.release import Release
 
 STYLES = ("toml", "json")
+DUMPS = Path(__file__).parents[1] / "data" / "dumps"
 VCPUIDS = (0, 3, 127)
 WORDS = (
     "vcpuid", "preset", "format", "mode", "32B", "64B", "[msrs]", "msrs", "[[records]]", "records", "typecode",
@@ -106,6 +108,22 @@ def run_release(data: bytes) -> None:
     assert str(Release.from_hypervisor(4, 17, text))
     found = Release.parse(text)
     assert Release.parse(str(found)) == found or found.minor > Release.parse("staging").minor
+
+
+def run_register_dump(data: bytes) -> None:
+    """Registers that are found in a text are a context file; and what kind a file is can always be asked."""
+    text = _text(data)
+    filekind.of_bytes(data), filekind.of_text(text)
+    for found in registerdump.read(text):
+        assert found.line <= text.count("\n") + 1
+        for style in STYLES:
+            assert loads(written(as_mapping(found.record), style)).render(0) == found.record
+
+
+def register_dumps() -> Iterable[bytes]:
+    """One of each program, and all in one."""
+    dumps = [path.read_bytes() for path in sorted(DUMPS.glob("*.txt"))]
+    yield from (*dumps, b"\n".join(dumps))
 
 
 def contexts(style: str) -> Iterable[bytes]:

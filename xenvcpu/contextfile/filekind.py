@@ -85,10 +85,10 @@ _TEXTS: tuple[tuple[re.Pattern[str], Kind], ...] = (
         "Xen's console (`xl dmesg`), with no registers in it that are known",
         "`xenvcpu import` takes one with the VMCS or VMCB of a vcpu",
     )),
-    (re.compile(r"\s*<(\?xml|domain)\b"), Kind(
+    (re.compile(r"\A\s*<(\?xml|domain)\b"), Kind(
         "XML of libvirt", "`xenvcpu libvirt get DOMAIN` prints the declaration in a domain's XML",
     )),
-    (re.compile(r"^\s*(kernel|memory|vcpus|disk|vif)\s*=", re.MULTILINE), Kind(
+    (re.compile(r"^[ \t]{0,8}(kernel|memory|vcpus|disk|vif)[ \t]{0,8}=", re.MULTILINE), Kind(
         "a config of xl", "`xenvcpu xl create CONFIG CONTEXT` takes it before the context",
     )),
 )
