@@ -37,8 +37,8 @@ def to_context(image: Image) -> VcpuContext:
     """The context that an image of the draft asks for; 16B becomes a real-mode start of 32B.
 
     Raises:
-        ContextError: The mode is unknown, a control register is set that no processor has, or
-            16B with CR0.PE set.
+        ContextError: The mode is unknown, a control register is set that no processor has, attributes have more
+            than 12 bits, or 16B with CR0.PE set.
     """
     for name in _ABSENT:
         if image[name]:
@@ -63,7 +63,8 @@ def to_context(image: Image) -> VcpuContext:
     if mode is Mode.VCPU_HVM_MODE_64B:
         return VcpuContext(vcpu_hvm_context.Mode.VCPU_HVM_MODE_64B, rflags=EFLAGS_MBS, **values)
     for name in draft2015.SEGMENTS:
-        values[name] = Segment(image[f"{name}_base"], image[f"{name}_limit"], image[f"{name}_ar"])
+        ar = encoding.literal_ar(f"{name}_ar", image[f"{name}_ar"])
+        values[name] = Segment(image[f"{name}_base"], image[f"{name}_limit"], ar)
     return VcpuContext(rflags=EFLAGS_MBS, es=values["ds"], tr=_TASKS[mode], **values)
 
 
@@ -111,7 +112,7 @@ def _segments(context: VcpuContext) -> dict[str, int]:
     values = {}
     for name in draft2015.SEGMENTS:
         segment = getattr(context, name) or Segment()
-        values.update({f"{name}_base": segment.base, f"{name}_limit": segment.limit, f"{name}_ar": segment.ar})
+        values.update({f"{name}_base": segment.base, f"{name}_limit": segment.limit, f"{name}_ar": segment.word})
     return values
 
 

@@ -13,8 +13,9 @@ from xenvcpu.abi.registers import AR_L, CR0_ET, EFER_LMA
 from xenvcpu.abi import cpu_record, vcpu_hvm_context
 from xenvcpu.abi.layout import Image
 from xenvcpu.abi.vcpu_hvm_context import Mode
-from xenvcpu.context.segment import DescriptorTable, Segment
+from xenvcpu.context.segment import DescriptorTable, Segment, SegmentAttributes
 from xenvcpu.context.vcpu_context import VcpuContext
+from xenvcpu.context.written import Written
 from xenvcpu.errors import ContextError
 from xenvcpu.rules import effect
 from xenvcpu.rules.release import KNOWN, Release
@@ -39,7 +40,7 @@ def _carried(context: VcpuContext) -> Image:
     if context.mode is Mode.VCPU_HVM_MODE_32B:
         for name in vcpu_hvm_context.SEGMENTS:
             segment = getattr(context, name) or Segment()
-            values.update({f"{name}_base": segment.base, f"{name}_limit": segment.limit, f"{name}_ar": segment.ar})
+            values.update({f"{name}_base": segment.base, f"{name}_limit": segment.limit, f"{name}_ar": segment.word})
     return vcpu_hvm_context.layout(context.mode).image(values)
 
 
@@ -48,7 +49,7 @@ def _asked(context: VcpuContext, release: Release) -> dict[str, int]:
     values: dict[str, int] = {}
     for name, value in context:
         if isinstance(value, Segment):
-            ar = effect.loaded_ar(effect.adjusted_ar(name, value.ar, release), value.limit, release)
+            ar = effect.loaded_ar(effect.adjusted_ar(name, value.word, release), value.limit, release)
             values.update({
                 f"{name}_sel": value.selector, f"{name}_base": value.base, f"{name}_limit": value.limit,
                 f"{name}_arbytes": ar,
@@ -81,9 +82,12 @@ def to_vcpu_hvm_context(context: VcpuContext) -> Image:
     Raises:
         ContextError: It has fields that only the dom0 interface carries, or a value does not fit.
     """
-    for name, value in extended_fields(context):
+    for name, asked in extended_fields(context):
+        given = Written.of(context)
+        key = given.names.get(name, name)
+        value = given.values.get(key, asked)
         raise ContextError(
-            f"{name} = {value:#x} cannot be carried by VCPUOP_initialise", field=name, value=value,
+            f"{key} = {value:#x} cannot be carried by VCPUOP_initialise", field=key, value=value,
             rule="extended-field",
             remedy="start the vcpu from dom0, or leave the field out and set it in the entry code",
         )
@@ -111,7 +115,8 @@ def from_vcpu_hvm_context(image: Image) -> VcpuContext:
     """The context that an image of `struct vcpu_hvm_context` holds.
 
     Raises:
-        ContextError: The mode is unknown, or padding is not zero: there is no such context.
+        ContextError: The mode is unknown, or padding or the upper bits of attributes are not zero: there is no such
+            context.
     """
     for name in _PADS:
         if image.values.get(name):
@@ -127,7 +132,8 @@ def from_vcpu_hvm_context(image: Image) -> VcpuContext:
     values.update({name: image[name] for name in _CONTROL})
     if mode is Mode.VCPU_HVM_MODE_32B:
         for name in vcpu_hvm_context.SEGMENTS:
-            values[name] = Segment(image[f"{name}_base"], image[f"{name}_limit"], image[f"{name}_ar"])
+            ar = literal_ar(f"{name}_ar", image[f"{name}_ar"])
+            values[name] = Segment(image[f"{name}_base"], image[f"{name}_limit"], ar)
     return VcpuContext(mode, **values)
 
 
@@ -180,4 +186,21 @@ def as_context(image: Image) -> VcpuContext:
 
 
 def _segment(record: Image, name: str) -> Segment:
-    return Segment(*(record[f"{name}_{part}"] for part in ("base", "limit", "arbytes", "sel")))
+    field = f"{name}_arbytes"
+    ar = literal_ar(field, effect.unfolded_ar(record[field]))
+    return Segment(record[f"{name}_base"], record[f"{name}_limit"], ar, record[f"{name}_sel"])
+
+
+def literal_ar(field: str, ar: int) -> int:
+    """The attribute word of a struct, where other forms than Xen's are not looked for.
+
+    Raises:
+        ContextError: It has more than 12 bits.
+    """
+    try:
+        return SegmentAttributes.from_ar(ar).ar
+    except ContextError as exc:
+        raise ContextError(
+            f"{field} = {ar:#x} is not Xen's 12-bit word", field=field, value=ar, rule="ar-reserved-bits",
+            remedy=exc.remedy,
+        ) from exc

@@ -6,13 +6,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, List, Sequence, Tuple
 
-from xenvcpu import encoding
 from xenvcpu.abi.layout import Image
-from xenvcpu.context.vcpu_context import VcpuContext
 from xenvcpu.errors import RefusedContextError, VcpuOnlineError
-from xenvcpu.newvcpu import Render
+from xenvcpu.newvcpu import Render, prepare_inside
 from xenvcpu.ports.guest import GuestPort
-from xenvcpu.rules import check
 from xenvcpu.rules.features import UNKNOWN, Features
 from xenvcpu.rules.release import Release
 from xenvcpu.rules.verdict import Verdict
@@ -59,10 +56,7 @@ def make_guest_plan(
     for vcpuid in sorted(set(vcpuids)):
         if port.is_up(vcpuid):
             raise VcpuOnlineError(f"vcpu {vcpuid} is up; stop it first", vcpuid=vcpuid)
-        wanted = render(vcpuid)
-        context = wanted if isinstance(wanted, VcpuContext) else encoding.as_context(wanted)
-        image = encoding.to_vcpu_hvm_context(context)
-        verdict = check.check_context(image, release, features, vcpuid)
+        image, verdict = prepare_inside(vcpuid, render(vcpuid), release, features)
         if verdict.verdict != "accepted" and not force:
             raise RefusedContextError(verdict, vcpuid=vcpuid)
         planned.append((vcpuid, image, verdict))

@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Callable, Optional, Tuple, Union
 
 from xenvcpu import encoding
-from xenvcpu.abi import cpu_msr, cpu_record
+from xenvcpu.abi import cpu_msr, cpu_record, vcpu_hvm_context
 from xenvcpu.abi.layout import Image
 from xenvcpu.abi.save_stream import Record, Typecode
 from xenvcpu.context.vcpu_context import VcpuContext
+from xenvcpu.context.written import Written
 from xenvcpu.errors import RefusedContextError
 from xenvcpu.rules import check
 from xenvcpu.rules import cpu_msr as cpu_msr_rules
@@ -90,8 +91,10 @@ def prepare(
     Raises:
         ContextError: It cannot be encoded.
     """
-    record, pairs = as_record(wanted, release)
-    judged = check.check_record(record, release, features, vcpuid)
+    context = as_given(wanted)
+    record, pairs = as_record(context, release)
+    written = Written.of(context) if isinstance(context, VcpuContext) else None
+    judged = check.check_record(record, release, features, vcpuid, written)
     of_msrs = (*cpu_msr_rules.refusals(pairs, release, features), *cpu_msr_rules.dangers(pairs, release, features))
     findings = (*judged.findings, *of_msrs)
     verdict = replace(judged, findings=tuple(sorted(findings, key=lambda finding: _ORDER.index(finding.level))))
@@ -100,20 +103,40 @@ def prepare(
     )
 
 
+def prepare_inside(vcpuid: int, wanted: Wanted, release: Release, features: Features) -> Tuple[Image, Verdict]:
+    """As `prepare`, for VCPUOP_initialise: its argument, and what the rules say to it."""
+    written: Optional[Written] = None
+    if isinstance(wanted, Image) and wanted.layout.name == vcpu_hvm_context.LAYOUT_32B.name:
+        image = wanted
+    else:
+        context = wanted if isinstance(wanted, VcpuContext) else encoding.as_context(wanted)
+        image, written = encoding.to_vcpu_hvm_context(context), Written.of(context)
+    return image, check.check_context(image, release, features, vcpuid, written)
+
+
+def as_given(wanted: Wanted) -> Wanted:
+    """A CPU record as it is; of anything else the context, for a record has to be made of it.
+
+    Raises:
+        ContextError: It is no context.
+    """
+    is_record = isinstance(wanted, Image) and wanted.layout.name == cpu_record.LAYOUT.name
+    return wanted if is_record or isinstance(wanted, VcpuContext) else encoding.as_context(wanted)
+
+
 def as_record(wanted: Wanted, release: Release) -> Tuple[Image, Tuple[Tuple[int, int], ...]]:
     """The CPU record (1032 bytes) for what is wanted, and the MSRs that go beside it.
 
     Raises:
         ContextError: It cannot be encoded.
     """
+    wanted = as_given(wanted)
     if isinstance(wanted, VcpuContext):
         return encoding.to_cpu_record(wanted, release), wanted.msrs
     if wanted.layout is cpu_record.LAYOUT_46:
         longer = cpu_record.LAYOUT.image({**wanted.values, "flags": cpu_record.FPU_INITIALISED}, wanted.rest)
         return longer, ()
-    if wanted.layout is cpu_record.LAYOUT:
-        return wanted, ()
-    return encoding.to_cpu_record(encoding.as_context(wanted), release), ()
+    return wanted, ()
 
 
 def in_words(wanted: Wanted, release: Release) -> str:

@@ -28,6 +28,7 @@ def images(draw: st.DrawFn) -> Image:
     mode = draw(st.sampled_from(Mode))
     fields = LAYOUTS[mode].fields.values()
     values = {field.name: draw(numbers(8 * field.size)) for field in fields if field.name not in NEVER_SET}
+    values.update({name: value & 0xFFF for name, value in values.items() if name.endswith("_ar")})
     if mode is Mode.VCPU_HVM_MODE_16B:
         values["cr0"] &= ~1
     return LAYOUTS[mode].image({**values, "mode": mode})

@@ -18,6 +18,7 @@ from xenvcpu.contextfile import FORMATS, dump, loads
 from xenvcpu.contextfile.vocabulary import NAMED_MSRS, keys
 
 u16, u32, u64 = (st.integers(0, (1 << bits) - 1) for bits in (16, 32, 64))
+words = st.integers(0, 0xFFF) | st.sampled_from([0xC09B, 0xA09B, 0x8B00, 0xCF9300, 0x10000])
 STYLES = ("toml", "json")
 
 
@@ -30,8 +31,8 @@ def contexts(draw: st.DrawFn) -> VcpuContext:
     for name in draw(st.sets(st.sampled_from(["rax", "rsp", "rip", "rflags", "cr0", "cr3", "cr4"]))):
         values[name] = draw(wide)
     for name in draw(st.sets(st.sampled_from(["cs", "ds", "ss", "es", "tr", "fs", "gs", "ldtr"]))):
-        base, ar = (u64, u32) if mode is Mode.VCPU_HVM_MODE_64B or name in ("fs", "gs", "ldtr") else (u32, u16)
-        values[name] = Segment(draw(base), draw(u32), draw(ar), draw(u16))
+        base = u64 if mode is Mode.VCPU_HVM_MODE_64B or name in ("fs", "gs", "ldtr") else u32
+        values[name] = Segment(draw(base), draw(u32), draw(words), draw(u16))
     for name in draw(st.sets(st.sampled_from(["gdtr", "idtr"]))):
         values[name] = DescriptorTable(draw(u64), draw(u32))
     for name in draw(st.sets(st.sampled_from(["r8", "r15", "cr2", "dr7", "shadow_gs", "msr_star", "sysenter_cs"]))):

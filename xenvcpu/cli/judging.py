@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What `check` does with one context: choose the interface, encode, judge."""
+"""What `check` does with one context: choose the interface, judge."""
 
 from __future__ import annotations
 
@@ -8,10 +8,8 @@ from typing import Any, NamedTuple
 from xenvcpu.abi.layout import Image
 from xenvcpu.context.vcpu_context import VcpuContext
 from xenvcpu.contextfile.formats import FORMATS, convert, format_of
-from xenvcpu.encoding import as_context
 from xenvcpu.errors import ContextError
-from xenvcpu.newvcpu import prepare
-from xenvcpu.rules.check import check_context
+from xenvcpu.newvcpu import prepare, prepare_inside
 from xenvcpu.rules.features import Features, Interface
 from xenvcpu.rules.release import Release
 from xenvcpu.rules.verdict import Finding, Level, Verdict
@@ -39,32 +37,33 @@ class Question(NamedTuple):
     vcpuid: int
 
 
-def encode(value: VcpuContext | Image, asked: Interface | None) -> tuple[Interface, VcpuContext | Image]:
-    """The interface to judge for, and what it is given.
-
-    Not asked for one, VCPUOP is taken where it can carry the context. A context for the
-    dom0 interface stays one: its record depends on the release.
+def choose(value: VcpuContext | Image, asked: Interface | None) -> Interface:
+    """The interface to judge for: not asked for one, VCPUOP where it can carry the context.
 
     Raises:
-        ContextError: The interface cannot carry the context; the field is named.
+        ContextError: There is no such context.
     """
-    if asked is Interface.DOMCTL:
-        return asked, value if isinstance(value, VcpuContext) else convert(value, STRUCTS[asked])
-    if asked is None and isinstance(value, Image) and format_of(value) is STRUCTS[Interface.DOMCTL]:
-        return Interface.DOMCTL, value
+    if asked is not None:
+        return asked
+    if isinstance(value, Image) and format_of(value) is STRUCTS[Interface.DOMCTL]:
+        return Interface.DOMCTL
     try:
-        return Interface.VCPUOP, convert(value, STRUCTS[Interface.VCPUOP])
+        convert(value, STRUCTS[Interface.VCPUOP])
     except ContextError as exc:
-        if asked is not None or exc.rule != EXTENDED:
+        if exc.rule != EXTENDED:
             raise
-    return Interface.DOMCTL, value if isinstance(value, VcpuContext) else as_context(value)
+        return Interface.DOMCTL
+    return Interface.VCPUOP
 
 
 def judge(value: VcpuContext | Image, interface: Interface, release: Release, question: Question) -> Verdict:
-    """What one release says to what `encode` gave."""
+    """What one release says to a context.
+
+    Raises:
+        ContextError: The interface cannot carry it; the field is named.
+    """
     if interface is Interface.VCPUOP:
-        assert isinstance(value, Image)
-        return check_context(value, release, question.features, question.vcpuid)
+        return prepare_inside(question.vcpuid, value, release, question.features)[1]
     return prepare(question.vcpuid, value, release, question.features).verdict
 
 
@@ -74,8 +73,8 @@ def verdicts(value: VcpuContext | Image, question: Question) -> tuple[Interface,
     A context that the interface cannot carry is rejected by name.
     """
     try:
-        interface, given = encode(value, question.interface)
-        return interface, [(release, judge(given, interface, release, question)) for release in question.releases]
+        interface = choose(value, question.interface)
+        return interface, [(release, judge(value, interface, release, question)) for release in question.releases]
     except ContextError as exc:
         number = exc.value if isinstance(exc.value, int) else 0
         refused = Verdict((Finding(exc.rule, Level.REJECTED, exc.field or "", number, str(exc)),))

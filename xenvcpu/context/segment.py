@@ -5,11 +5,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from xenvcpu.context import attribute_word
 from xenvcpu.errors import ContextError
 
 _DPL_SHIFT = 5
 _FLAGS = (("s", 4), ("p", 7), ("avl", 8), ("l", 9), ("db", 10), ("g", 11))
-VMX_UNUSABLE = 1 << 16
+VMX_UNUSABLE = attribute_word.UNUSABLE
 PAGE = 4096
 
 
@@ -59,13 +60,21 @@ class SegmentAttributes:
             ContextError: A bit above 11 is set.
         """
         if not 0 <= ar < 1 << 12:
-            looks_vmx = 0 <= ar < 1 << 16 and not ar & 0xF00
-            hint = f"; if it is the VMX form, Xen's is {cls.from_vmx(ar).ar:#x}" if looks_vmx else ""
+            meant = attribute_word.understood(ar)
             raise ContextError(
                 f"ar = {ar:#x} is not a 12-bit word", field="ar", value=ar, rule="range",
-                remedy=f"bits 12 and above must be zero{hint}",
+                remedy=f"it is in {meant.form} form, which `from_word` reads; Xen's is {meant.ar:#x}",
             )
         return cls(ar & 0xF, dpl=ar >> _DPL_SHIFT & 3, **{name: ar >> bit & 1 for name, bit in _FLAGS})
+
+    @classmethod
+    def from_word(cls, word: int) -> SegmentAttributes:
+        """From a word in any of the three forms: Xen's, the descriptor form (VMCS, KVM, `xl dmesg`), QEMU's.
+
+        Raises:
+            ContextError: It is of none of them, or could be of two.
+        """
+        return cls.from_ar(attribute_word.understood(word).ar)
 
     @property
     def ar(self) -> int:
@@ -76,7 +85,7 @@ class SegmentAttributes:
     @classmethod
     def from_vmx(cls, rights: int) -> SegmentAttributes:
         """From the VMX access rights (SDM volume 3C, 24.4.1); an unusable segment is null."""
-        return cls() if rights & VMX_UNUSABLE else cls.from_ar(rights & 0xFF | rights >> 4 & 0xF00)
+        return cls.from_ar(attribute_word.from_descriptor_form(rights))
 
     @property
     def vmx(self) -> int:
@@ -101,7 +110,7 @@ class Segment:
     Attributes:
         base: Linear address; 64 bits, though most interfaces carry 32.
         limit: The last valid byte offset. Always bytes, whatever G says: flat is 0xffffffff.
-        ar: Xen's attribute word as given, not checked; `attributes` has it by name.
+        ar: The attribute word as given, not checked; `word` is Xen's, `attributes` has it by name.
         selector: Visible part; VCPUOP_initialise always loads 0.
     """
 
@@ -117,13 +126,18 @@ class Segment:
         _require("selector", self.selector, 32)
 
     @property
-    def attributes(self) -> SegmentAttributes:
-        """The attributes by name.
+    def word(self) -> int:
+        """Xen's attribute word, whichever of the three forms `ar` has.
 
         Raises:
-            ContextError: `ar` has bits above 11.
+            ContextError: `ar` is of none of them, or could be of two.
         """
-        return SegmentAttributes.from_ar(self.ar)
+        return attribute_word.understood(self.ar).ar
+
+    @property
+    def attributes(self) -> SegmentAttributes:
+        """The attributes by name. Raises as `word`."""
+        return SegmentAttributes.from_ar(self.word)
 
     @classmethod
     def from_descriptor(cls, descriptor: int, selector: int = 0) -> Segment:
@@ -139,10 +153,11 @@ class Segment:
         """The 8-byte descriptor; G says how the limit is stored there.
 
         Raises:
-            ContextError: The base has more than 32 bits, or G does not go with the limit.
+            ContextError: The base has more than 32 bits, G does not go with the limit, or as `word`.
         """
         _require("base", self.base, 32)
-        is_paged = bool(self.ar & 0x800)
+        ar = self.word
+        is_paged = bool(ar & 0x800)
         if is_paged and self.limit % PAGE != PAGE - 1 or not is_paged and self.limit >> 20:
             raise ContextError(
                 f"limit {self.limit:#x} cannot stand in a descriptor with G = {int(is_paged)}", field="limit",
@@ -151,7 +166,7 @@ class Segment:
             )
         limit = self.limit // PAGE if is_paged else self.limit
         low = limit & 0xFFFF | (self.base & 0xFFFFFF) << 16
-        high = self.ar & 0xFF | (limit >> 16) << 8 | (self.ar & 0xF00) << 4 | (self.base >> 24) << 16
+        high = ar & 0xFF | (limit >> 16) << 8 | (ar & 0xF00) << 4 | (self.base >> 24) << 16
         return low | high << 40
 
 

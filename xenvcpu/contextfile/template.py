@@ -10,6 +10,7 @@ from typing import Any
 
 from xenvcpu.abi.cpu_record import FPU_SIZE
 from xenvcpu.abi.layout import Image
+from xenvcpu.context import attribute_word
 from xenvcpu.context.presets import PRESETS
 from xenvcpu.context.segment import DescriptorTable
 from xenvcpu.context.vcpu_context import VcpuContext
@@ -22,6 +23,7 @@ from xenvcpu.contextfile.vocabulary import (
     CONTROL, FPU, LENGTH, MODES, MSRS, NAMED_MSRS, TABLES, Key, canonical, default_segment, hint, keys, nearest,
     spelled_in,
 )
+from xenvcpu.errors import ContextError
 
 SCHEMA = 1
 """The version of what `--json` prints and context files are."""
@@ -74,9 +76,19 @@ class ContextTemplate:
             ContextFileError: An expression fails, or its value does not fit, for this vcpu.
         """
         values = {number.key: number.at(self.source, vcpuid) for number in self.numbers}
+        self._require_attributes(values)
         if isinstance(self.base, Image):
             return replace(self.base.with_values(**values), rest=self.base.rest if self.blob is None else self.blob)
         return self._context(self.base, values, vcpuid)
+
+    def _require_attributes(self, values: Mapping[str, int]) -> None:
+        """In a context an attribute word may have any of three forms; in the image of a struct it is literal."""
+        for key, value in values.items() if self.format is None else ():
+            if key.endswith("_ar"):
+                try:
+                    attribute_word.understood(value)
+                except ContextError as exc:
+                    raise self.source.error(key, str(exc), value=value, rule=exc.rule) from exc
 
     def _context(self, base: VcpuContext, values: Mapping[str, int], vcpuid: int) -> VcpuContext:
         changes: dict[str, Any] = {}

@@ -27,6 +27,8 @@ DECLARED = ("vcpus", "reset", "context", "settings")
 """The keys of a declaration, which has a context file within."""
 FPU, MSRS, LENGTH, REST = "fpu_regs", "msrs", "length", "rest"
 TABLES = ("gdtr", "idtr")
+_AR_BITS = 32
+"""Wider than the field of `struct vcpu_hvm_context`: the longest form of an attribute word has 24 bits."""
 _NOT_KEYS = ("mode", "pad", "pad1", "pad2[0]", "pad2[1]", "pad2[2]")
 _SEGMENT_PARTS = {"base": "base", "limit": "limit", "ar": "arbytes", "sel": "sel"}
 _ATTRIBUTES = {"sel": "selector"}
@@ -46,7 +48,7 @@ class Key:
     Attributes:
         field: The attribute of `VcpuContext`.
         part: The attribute of its segment or descriptor table, or None.
-        bits: The width of the C field.
+        bits: The width of its values, which is that of the C field.
     """
 
     field: str
@@ -60,7 +62,7 @@ def _common(mode: Mode) -> Iterator[tuple[str, Key]]:
         if name in _NOT_KEYS:
             continue
         if part:
-            yield name, Key(segment, part, 8 * field.size)
+            yield name, Key(segment, part, _AR_BITS if part == "ar" else 8 * field.size)
         else:
             yield name, Key(name if name[0] == "c" or name == "efer" else "r" + name[1:], None, 8 * field.size)
 

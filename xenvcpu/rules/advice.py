@@ -7,12 +7,14 @@ rules see from `Case.given`.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from typing import Iterator, Tuple
 
 from xenvcpu.abi.registers import AR_DB, AR_G, AR_P, CR0_PE, CR0_PG, CR4_PAE, CR4_PCIDE, EFLAGS_IF
 from xenvcpu.abi.cpu_record import LAYOUT
 from xenvcpu.abi.cpu_record import SEGMENTS as RECORD_SEGMENTS
+from xenvcpu.context import attribute_word
 from xenvcpu.rules import effect
 from xenvcpu.rules.control import CR0_KNOWN
 from xenvcpu.rules.release import ALWAYS, Release, Since
@@ -38,11 +40,24 @@ def _hint(
 
 
 def _is_record(case: Case) -> bool:
-    return case.image.layout.name == LAYOUT.name
+    """Whether a CPU record itself was given, which is loaded to the letter."""
+    return case.written is None and case.image.layout.name == LAYOUT.name
 
 
-def _is_in_image(case: Case, field: str) -> bool:
-    return case.field(field) in case.image.values
+def _is_loaded(case: Case) -> bool:
+    """Whether other forms of attributes are converted: by Xen in a CPU record, in a context by the encoder."""
+    return case.written is not None or _is_record(case)
+
+
+def _word(case: Case, field: str) -> int:
+    """The attribute word that was given, in Xen's form; G is still as given."""
+    if case.written is not None and case.is_given(field):
+        return attribute_word.understood(case.given(field)).ar
+    return effect.unfolded_ar(case.given(field))
+
+
+def _taken_as(case: Case, field: str) -> str:
+    return f", taken by Xen as {_word(case, field):#x}" if case.written is None else ""
 
 
 def _no_stack(case: Case) -> bool:
@@ -72,16 +87,14 @@ def _real_mode_base(case: Case) -> bool:
     selector, base = case["cs_sel"], case["cs_base"]
     is_reset = (selector, base) == (_RESET_SELECTOR, _RESET_BASE)
     is_apart = selector != 0 and base != selector << 4 and not is_reset
-    return _is_record(case) and not case["cr0"] & CR0_PE and is_apart
+    return not case["cr0"] & CR0_PE and is_apart
 
 
 def _limit_in_pages(segment: str) -> Rule:
     ar, limit = f"{segment}_arbytes", f"{segment}_limit"
 
     def broken(case: Case) -> bool:
-        if case[limit] >= _MIB or not _is_in_image(case, ar):
-            return False
-        return effect.unfolded_ar(case.given(ar)) & _G_AND_P == _G_AND_P
+        return case[limit] < _MIB and case.is_given(ar) and _word(case, ar) & _G_AND_P == _G_AND_P
 
     return _hint(
         "limit-counts-bytes", f"{limit} {ar}", broken,
@@ -95,9 +108,7 @@ def _limit_without_g(segment: str) -> Rule:
     ar, limit = f"{segment}_arbytes", f"{segment}_limit"
 
     def broken(case: Case) -> bool:
-        if case[limit] < _MIB or not _is_in_image(case, ar):
-            return False
-        return effect.unfolded_ar(case.given(ar)) & _G_AND_P == AR_P
+        return case[limit] >= _MIB and case.is_given(ar) and _word(case, ar) & _G_AND_P == AR_P
 
     return _hint(
         "g-clear", f"{ar} {limit}", broken, "a limit of 1 MiB or more goes with G, which Xen will set",
@@ -109,7 +120,7 @@ def _short_limit(segment: str) -> Rule:
     ar, limit = f"{segment}_arbytes", f"{segment}_limit"
 
     def broken(case: Case) -> bool:
-        if case[limit] > _SIXTEEN or is_64bit(case) or not _is_in_image(case, ar):
+        if case[limit] > _SIXTEEN or is_64bit(case) or not case.is_given(ar):
             return False
         return case[ar] & (AR_DB | AR_P) == AR_DB | AR_P
 
@@ -124,22 +135,26 @@ def _null_data(segment: str) -> Rule:
     field = f"{segment}_arbytes"
     return _hint(
         "null-data-segment", field,
-        lambda case: not _is_record(case) and _is_in_image(case, field) and case.given(field) == 0,
-        f"a null {segment.upper()} is refused by Xen 4.7.2 to 4.7.6 and 4.8.1 to 4.8.5, and faults when used",
+        lambda case: not _is_record(case) and case.is_given(field) and _word(case, field) == 0,
+        f"a null {segment.upper()} faults when used, and VCPUOP_initialise of Xen 4.7.2 to 4.7.6 and 4.8.1 to 4.8.5"
+        " refuses it",
         "give 0xc93 with limit 0xffffffff, flat data", "check_segment",
     )
 
 
 def _vmx_form(segment: str) -> Rule:
     field = f"{segment}_arbytes"
-    return _hint(
-        "ar-vmx-form", field, lambda case: _is_record(case) and case.given(field) > 0xFFF,
-        "Xen takes attributes with bits 12 to 15 and without 8 to 11 for the form of the VMCS and converts them, and"
-        " ignores higher bits", "give Xen's 12-bit word: AVL, L, D/B, G in bits 8 to 11", _LOAD,
+    return replace(
+        _hint(
+            "ar-vmx-form", field, lambda case: case.is_given(field) and case.given(field) > 0xFFF and _is_loaded(case),
+            "Xen's word has 12 bits, with AVL, L, D/B and G in bits 8 to 11", "write that one", _LOAD,
+        ),
+        detail=lambda case: _taken_as(case, field),
     )
 
 
 RULES: Tuple[Rule, ...] = (
+    *(_vmx_form(name) for name in RECORD_SEGMENTS),
     _hint("entry-zero", "rip cs_base", _entry_zero, "the vcpu starts at address 0", "give the entry point", "usage"),
     _hint("no-stack", "rsp", _no_stack, "there is no stack: the first push or exception goes wrong",
           "give the top of a stack, each vcpu its own", "usage"),
@@ -170,7 +185,6 @@ RULES: Tuple[Rule, ...] = (
     *(_limit_in_pages(name) for name in RECORD_SEGMENTS),
     *(_limit_without_g(name) for name in RECORD_SEGMENTS),
     *(_short_limit(name) for name in _SHORT_LIMIT_SEGMENTS),
-    *(_vmx_form(name) for name in RECORD_SEGMENTS),
 )
 
 

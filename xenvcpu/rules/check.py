@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Iterator, Optional, Tuple
 
 from xenvcpu.abi.layout import Image
+from xenvcpu.context.written import Written
 from xenvcpu.rules import advice, control, cpu_record, entry, state, vcpuop
 from xenvcpu.rules.features import UNKNOWN, Features
 from xenvcpu.rules.release import Release
@@ -61,7 +62,8 @@ def _verdict(refused: Tuple[Finding, ...], case: Case, efer: int, vcpuid: Option
 
 
 def check_context(
-    image: Image, release: Release, features: Features = UNKNOWN, vcpuid: Optional[int] = None
+    image: Image, release: Release, features: Features = UNKNOWN, vcpuid: Optional[int] = None,
+    written: Optional[Written] = None,
 ) -> Verdict:
     """Judge an image of `struct vcpu_hvm_context`, the argument of VCPUOP_initialise.
 
@@ -71,16 +73,18 @@ def check_context(
         features: What the domain may do. What is unknown is taken as allowed, and named in
             `Verdict.depends_on` when the verdict would change with it.
         vcpuid: The vcpu that it is for, if known.
+        written: The context that the image was made of: findings then speak of that.
     """
-    refused = vcpuop.problems(image, release, features, vcpuid)
+    refused = vcpuop.problems(image, release, features, vcpuid, written)
     if any(finding.rule == "mode-unknown" for finding in refused):
         return Verdict(refused)
-    return _verdict(refused, state.of_context(image, release, features), image["efer"], vcpuid)
+    return _verdict(refused, state.of_context(image, release, features, written), image["efer"], vcpuid)
 
 
 def check_record(
-    image: Image, release: Release, features: Features = UNKNOWN, vcpuid: Optional[int] = None
+    image: Image, release: Release, features: Features = UNKNOWN, vcpuid: Optional[int] = None,
+    written: Optional[Written] = None,
 ) -> Verdict:
     """Judge an image of a CPU record, what XEN_DOMCTL_sethvmcontext loads; arguments as `check_context`."""
-    refused = cpu_record.problems(image, release, features, vcpuid)
-    return _verdict(refused, state.of_record(image, release, features), image["msr_efer"], vcpuid)
+    refused = cpu_record.problems(image, release, features, written)
+    return _verdict(refused, state.of_record(image, release, features, written), image["msr_efer"], vcpuid)

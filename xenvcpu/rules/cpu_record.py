@@ -19,6 +19,7 @@ from typing import Callable, Iterator, Optional, Tuple
 from xenvcpu.abi.registers import CR0_ET, CR0_PE, CR0_PG
 from xenvcpu.abi.cpu_record import FPU_INITIALISED
 from xenvcpu.abi.layout import Image
+from xenvcpu.context.written import Written
 from xenvcpu.rules.control import CR0_KNOWN
 from xenvcpu.rules.efer import efer_rules
 from xenvcpu.rules.features import UNKNOWN, Features
@@ -160,9 +161,11 @@ def rules() -> Iterator[Rule]:
     return (rule for stage in STAGES for chain in stage for rule in chain)
 
 
-def case(image: Image, release: Release, features: Features = UNKNOWN) -> Case:
+def case(
+    image: Image, release: Release, features: Features = UNKNOWN, written: Optional[Written] = None
+) -> Case:
     """The values that the rules look at."""
-    return Case({**_MISSING, **image.values}, image, release, features)
+    return Case({**_MISSING, **image.values}, image, release, features, written=written)
 
 
 def refusals(
@@ -180,7 +183,7 @@ def refusals(
 
 
 def problems(
-    image: Image, release: Release, features: Features = UNKNOWN, vcpuid: Optional[int] = None
+    image: Image, release: Release, features: Features = UNKNOWN, written: Optional[Written] = None
 ) -> Tuple[Finding, ...]:
-    """Everything that Xen would refuse, one stage after the other; arguments as `refusals`."""
-    return all_refusals(stages(release), case(image, release, features))
+    """Everything that Xen would refuse, one stage after the other; arguments as `refusals`, and `check_record`."""
+    return all_refusals(stages(release), case(image, release, features, written))

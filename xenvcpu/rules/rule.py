@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 from typing import Callable, Dict, Iterable, List, Mapping, Optional, Tuple
 
 from xenvcpu.abi.layout import Image
+from xenvcpu.context import attribute_word
+from xenvcpu.context.written import Written
 from xenvcpu.rules import control
 from xenvcpu.rules.features import Features
 from xenvcpu.rules.release import ALWAYS, Release, Since
@@ -29,7 +31,9 @@ class Case(Dict[str, int]):
     """The values under judgement by field name, with all that they are judged by.
 
     Attributes:
-        image: What was given; findings name its fields and show its values.
+        image: The struct that the interface takes.
+        written: The context that the struct was made of, or None where the struct itself was given. Findings name
+            the fields, and show the values, of what was given.
         release: The running Xen.
         features: What the domain may do.
         cr4_allowed: The CR4 bits that it may set; when unknown, all that the release knows.
@@ -39,28 +43,38 @@ class Case(Dict[str, int]):
 
     def __init__(
         self, values: Mapping[str, int], image: Image, release: Release, features: Features,
-        fields: Optional[Mapping[str, str]] = None,
+        fields: Optional[Mapping[str, str]] = None, written: Optional[Written] = None,
     ) -> None:
         super().__init__(values)
         self.image = image
+        self.written = written
         self.release = release
         self.features = features
         self.cr4_allowed = control.allowed(features.cr4_valid, control.cr4_known(release), release)
         self.efer_allowed = control.allowed(features.efer_valid, control.efer_known(release), release)
         self.physical_bits = control.PHYSICAL_MOST if features.maxphysaddr is None else features.maxphysaddr
-        self._fields = fields
+        self._fields = fields if written is None else written.names
+        self._given = image.values if written is None else written.values
 
     def field(self, name: str) -> str:
-        """The name that a judged value has in the struct that was given."""
+        """The name that a judged value has in what was given."""
         return name if self._fields is None else self._fields.get(name, name)
 
+    def is_given(self, name: str) -> bool:
+        """Whether what was given has that field."""
+        return self.field(name) in self._given
+
     def given(self, name: str) -> int:
-        """What the struct holds there; the judged value if it has no such field."""
-        return self.image.values.get(self.field(name), self[name])
+        """What was given there; the judged value if there is no such field."""
+        return self._given.get(self.field(name), self[name])
 
     def says(self, name: str) -> str:
-        """A field and its value for people: `cs_ar = 0xc9b`."""
-        return f"{self.field(name)} = {self.given(name):#x}"
+        """A field and its value for people: `cs_ar = 0xc9b`; of attributes in another form than Xen's, both words."""
+        field, value = self.field(name), self.given(name)
+        if self.written is None or not field.endswith("_ar") or not value >> 12:
+            return f"{field} = {value:#x}"
+        meant = attribute_word.understood(value)
+        return f"{field} = {value:#x} (in {meant.form} form, taken as {meant.ar:#x})"
 
 
 def may_be_vtx(features: Features) -> bool:

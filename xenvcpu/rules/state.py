@@ -2,36 +2,36 @@
 """The state that a vcpu would get, as a case for the lints.
 
 The lints look at the fields of a CPU record, whatever was given; what they say names the
-fields of the struct that was given. The one place where the two are matched.
+fields of what was given: a context, or one of the structs.
 """
 
 from __future__ import annotations
 
+from typing import Optional
+
 from xenvcpu.abi.registers import AR_L, AR_P, EFER_LMA
 from xenvcpu.abi.layout import Image
-from xenvcpu.abi.vcpu_hvm_context import SEGMENTS, Mode
+from xenvcpu.abi.vcpu_hvm_context import Mode
+from xenvcpu.context.written import NAMES, Written
 from xenvcpu.rules import effect
 from xenvcpu.rules.features import UNKNOWN, Features
 from xenvcpu.rules.release import Release
 from xenvcpu.rules.rule import Case
 
-_FIELDS_64B = {"msr_efer": "efer"}
-_FIELDS_32B = {
-    **_FIELDS_64B,
-    **{f"r{name}": f"e{name}" for name in "ax cx dx bx sp bp si di ip flags".split()},
-    **{f"{name}_arbytes": f"{name}_ar" for name in SEGMENTS},
-}
 
-
-def of_context(image: Image, release: Release, features: Features = UNKNOWN) -> Case:
+def of_context(
+    image: Image, release: Release, features: Features = UNKNOWN, written: Optional[Written] = None
+) -> Case:
     """The state after VCPUOP_initialise on a fresh vcpu, with the field names of `struct vcpu_hvm_context`."""
-    fields = _FIELDS_64B if image["mode"] == Mode.VCPU_HVM_MODE_64B else _FIELDS_32B
-    return Case(effect.after_initialise(image, release).values, image, release, features, fields)
+    state = effect.after_initialise(image, release).values
+    return Case(state, image, release, features, NAMES[Mode(image["mode"])], written)
 
 
-def of_record(image: Image, release: Release, features: Features = UNKNOWN) -> Case:
+def of_record(
+    image: Image, release: Release, features: Features = UNKNOWN, written: Optional[Written] = None
+) -> Case:
     """The state after the load of a CPU record."""
-    return Case(effect.after_load(image, release).values, image, release, features)
+    return Case(effect.after_load(image, release).values, image, release, features, written=written)
 
 
 def is_long(case: Case) -> bool:

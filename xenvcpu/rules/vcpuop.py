@@ -15,6 +15,7 @@ from xenvcpu.abi.registers import AR_P, CR0_PG, CR4_PAE, EFER_LMA, EFER_LME
 from xenvcpu.abi import vcpu_hvm_context
 from xenvcpu.abi.layout import Image
 from xenvcpu.abi.vcpu_hvm_context import Mode
+from xenvcpu.context.written import Written
 from xenvcpu.rules import effect, segments
 from xenvcpu.rules.control import CR4_BITS, bit_names
 from xenvcpu.rules.efer import efer_rules
@@ -179,9 +180,12 @@ def rules() -> Iterator[Rule]:
                 yield from chain
 
 
-def case(image: Image, release: Release, features: Features = UNKNOWN, vcpuid: Optional[int] = None) -> Case:
+def case(
+    image: Image, release: Release, features: Features = UNKNOWN, vcpuid: Optional[int] = None,
+    written: Optional[Written] = None,
+) -> Case:
     """The values that the rules look at."""
-    made = Case(image.values, image, release, features)
+    made = Case(image.values, image, release, features, written=written)
     made["vcpuid"] = 0 if vcpuid is None else vcpuid
     if image["mode"] == Mode.VCPU_HVM_MODE_32B:
         for name, field, judged in segments.JUDGED:
@@ -210,7 +214,8 @@ def refusals(
 
 
 def problems(
-    image: Image, release: Release, features: Features = UNKNOWN, vcpuid: Optional[int] = None
+    image: Image, release: Release, features: Features = UNKNOWN, vcpuid: Optional[int] = None,
+    written: Optional[Written] = None,
 ) -> Tuple[Finding, ...]:
-    """Everything that Xen would refuse, one stage after the other; arguments as `refusals`."""
-    return all_refusals(stages(image, release), case(image, release, features, vcpuid))
+    """Everything that Xen would refuse, one stage after the other; arguments as `refusals`, and `check_context`."""
+    return all_refusals(stages(image, release), case(image, release, features, vcpuid, written))
