@@ -10,6 +10,7 @@ import pytest
 
 from xenvcpu.abi.vcpu_hvm_context import Mode
 from xenvcpu.context.presets import PRESETS, flat32, long64, real16
+from xenvcpu.context.segment import Segment
 from xenvcpu.context.vcpu_context import VcpuContext
 from xenvcpu.errors import ContextError
 
@@ -33,6 +34,22 @@ def test_a_value_that_does_not_fit_is_refused_by_name(changes: dict[str, Any], f
     with pytest.raises(ContextError) as caught:
         VcpuContext(**changes)
     assert (field, "range") == (caught.value.field, caught.value.rule)
+
+
+@pytest.mark.parametrize(("changes", "field"), [
+    ({"rsp": "0x8000"}, "rsp"), ({"rip": None}, "rip"), ({"r8": 1.5}, "r8"), ({"cr0": True}, "cr0"),
+    ({"cs": 0xC9B}, "cs"), ({"gdtr": Segment()}, "gdtr"), ({"mode": 0}, "mode"), ({"fpu_regs": "00"}, "fpu_regs"),
+    ({"msrs": ((0x10, "1"),)}, "msrs.0x10"), ({"msrs": {0x10: 1}}, "msrs"),
+])
+def test_a_value_of_another_type_is_refused_at_once(changes: dict[str, Any], field: str) -> None:
+    with pytest.raises(ContextError) as caught:
+        flat32().replace(**changes)
+    assert (field, "type") == (caught.value.field, caught.value.rule)
+
+
+def test_a_part_of_a_segment_is_an_integer() -> None:
+    with pytest.raises(ContextError, match="limit = '0xffff' is not an integer"):
+        Segment(limit="0xffff")  # type: ignore[arg-type]
 
 
 def test_the_64b_block_has_64_bits() -> None:

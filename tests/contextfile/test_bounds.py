@@ -69,4 +69,4 @@ def test_a_nest_as_deep_as_any_file_has_is_within_the_bounds() -> None:
 
 def test_dots_in_a_text_are_no_key() -> None:
     """A leader of dots may stand in a description, if not 250 of them on a line."""
-    assert "." * 200 == loads(f'description = "{"." * 200}"').description
+    assert "." * 200 == loads(f'preset = "pvh"\ndescription = "{"." * 200}"').description

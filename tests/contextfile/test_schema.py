@@ -16,12 +16,13 @@ from xenvcpu.errors import ContextFileError
 jsonschema = pytest.importorskip("jsonschema")
 
 GOOD: list[dict[str, Any]] = [
-    {}, {"preset": "flat32", "eip": 1}, {"mode": "64B", "rip": "vcpuid << 60", "gs_base": (1 << 64) - 1},
+    {"eip": 0}, {"preset": "flat32", "eip": 1}, {"mode": "64B", "rip": "vcpuid << 60", "gs_base": (1 << 64) - 1},
     {"schema": 1, "description": "x", "msrs": {"0xc0000081": "0x1"}, "cs_arbytes": 3}, {"fpu_regs": "00" * 512},
     {"format": "cpu_record", "length": 1024, "rax": 1}, {"format": "vcpu_hvm_context", "mode": 7, "pad2[0]": 1},
     {"format": "vcpu_hvm_context", "mode": "64B", "rip": 1, "rest": "00" * 8},
 ]
 BAD: list[dict[str, Any]] = [
+    {}, {"mode": "64B"}, {"schema": 1, "description": "x"},
     {"rip": 1}, {"mode": "64B", "eip": 1}, {"eipp": 1}, {"preset": "flat23"}, {"eip": 1 << 32}, {"eip": -1},
     {"eip": 1.5}, {"eip": "2 +* a"}, {"eip": True}, {"schema": 2}, {"format": "x"},
     {"format": "cpu_record", "cs_ar": 1},

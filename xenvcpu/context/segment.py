@@ -15,6 +15,8 @@ PAGE = 4096
 
 
 def _require(name: str, value: int, bits: int) -> None:
+    if not isinstance(value, int):
+        raise ContextError(f"{name} = {value!r} is not an integer", field=name, value=value, rule="type")
     if not 0 <= value < 1 << bits:
         raise ContextError(
             f"{name} = {value:#x} does not fit {bits} bits", field=name, value=value, rule="range",

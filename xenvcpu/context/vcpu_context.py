@@ -4,15 +4,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import Any, Iterator, Optional, Tuple
+from typing import Any, Iterator, Mapping, Optional, Tuple, Type
 
-from xenvcpu.abi.cpu_record import FPU_SIZE
+from xenvcpu.abi.cpu_record import FPU_SIZE, SEGMENTS
 from xenvcpu.abi.vcpu_hvm_context import Mode
 from xenvcpu.context.segment import DescriptorTable, Segment
 from xenvcpu.errors import ContextError
 
 _BITS_32 = ("rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "rip", "rflags", "cr0", "cr3", "cr4")
 _MSR_INDEX_BITS = 32
+_TYPES: Mapping[str, Type[Any]] = {
+    "mode": Mode, "fpu_regs": bytes, "msrs": tuple,
+    **dict.fromkeys(SEGMENTS, Segment), **dict.fromkeys(("gdtr", "idtr"), DescriptorTable),
+}
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,7 @@ class VcpuContext:
 
     def __post_init__(self) -> None:
         for name, value in self:
+            self._require_type(name, value)
             if isinstance(value, int) and name != "mode":
                 is_narrow = name in _BITS_32 and self.mode is Mode.VCPU_HVM_MODE_32B
                 self._require(name, value, 32 if is_narrow else 64)
@@ -95,12 +100,24 @@ class VcpuContext:
                 value=len(self.fpu_regs), rule="range",
             )
         for index, value in self.msrs:
+            self._require_type("msrs index", index)
+            self._require_type(f"msrs.{index:#x}", value)
             self._require("msrs", index, _MSR_INDEX_BITS)
             self._require(f"msrs.{index:#x}", value, 64)
 
     def __iter__(self) -> Iterator[Tuple[str, Any]]:
         """The fields in order, as (name, value)."""
         return ((field.name, getattr(self, field.name)) for field in fields(self))
+
+    @staticmethod
+    def _require_type(name: str, value: object) -> None:
+        wanted = _TYPES.get(name, int)
+        is_left_out = value is None and name in _OPTIONAL
+        if not is_left_out and (not isinstance(value, wanted) or isinstance(value, bool)):
+            raise ContextError(
+                f"{name} = {value!r} is not of type {wanted.__name__}", field=name, value=value, rule="type",
+                remedy="texts with numbers or expressions are for context files" if isinstance(value, str) else "",
+            )
 
     def _require(self, name: str, value: int, bits: int) -> None:
         if not 0 <= value < 1 << bits:
@@ -117,3 +134,6 @@ class VcpuContext:
             ContextError: A value does not fit its field.
         """
         return replace(self, **changes)
+
+
+_OPTIONAL = frozenset(field.name for field in fields(VcpuContext) if field.default is None)

@@ -61,7 +61,8 @@ def _context(mode: Mode) -> _Schema:
     }
     # Without either key a file is 32B.
     said = [{"required": ["mode"]}, {"required": ["preset"]}, *([{}] if mode is Mode.VCPU_HVM_MODE_32B else [])]
-    return _closed(properties, anyOf=said)
+    # Xen would take the zeros of a file that gives nothing; the reader does not.
+    return _closed(properties, anyOf=said, **{"not": {"propertyNames": {"enum": [*_head(), "mode"]}}})
 
 
 def _closed(properties: _Schema, **more: Any) -> _Schema:

@@ -163,6 +163,9 @@ def _context(source: Source) -> ContextTemplate:
                     _give(source, number.key, numbers, replace(number, key=NAMED_MSRS[index]))
         elif name not in CONTROL:
             raise source.error(written, "no such key", value=value, rule="unknown-key", remedy=hint(name, base.mode))
+    if not (numbers or msrs or blob or "preset" in source.data):
+        problem = "neither a preset nor a register is given"
+        raise source.error("preset", problem, rule="empty", remedy="`xenvcpu preset` lists the presets")
     return ContextTemplate(source, base, tuple(numbers.values()), msrs, blob)
 
 

@@ -33,6 +33,13 @@ _NOT_KEYS = ("mode", "pad", "pad1", "pad2[0]", "pad2[1]", "pad2[2]")
 _SEGMENT_PARTS = {"base": "base", "limit": "limit", "ar": "arbytes", "sel": "sel"}
 _ATTRIBUTES = {"sel": "selector"}
 
+_GENERAL = frozenset(f"r{name}" for name in "ax cx dx bx sp bp si di ip flags".split())
+_ELSEWHERE: Mapping[str, str] = {
+    **dict.fromkeys(("kernel_gs_base", "kernel_gsbase", "kernelgsbase"), "shadow_gs"), "fmask": "msr_syscall_mask",
+    "sf_mask": "msr_syscall_mask",
+}
+"""What the manuals and other programs call a register that has another name in Xen's structs."""
+
 NAMED_MSRS: Mapping[int, str] = {
     0x174: "sysenter_cs", 0x175: "sysenter_esp", 0x176: "sysenter_eip", 0xC0000080: "efer", 0xC0000081: "msr_star",
     0xC0000082: "msr_lstar", 0xC0000083: "msr_cstar", 0xC0000084: "msr_syscall_mask", 0xC0000100: "fs_base",
@@ -119,25 +126,27 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 def spelled_in(name: str, known: Iterable[str]) -> str | None:
     """How another of the structs spells the same thing (`cs_ar`, `cs_arbytes`; `eip`, `rip`), or None."""
     plain = name.replace("msr_", "")
-    spellings = (f"{name}bytes", f"r{name[1:]}", f"e{name[1:]}", f"msr_{name}", plain, canonical(name))
+    is_general = f"r{name[1:]}" in _GENERAL  # gs_base is no spelling of es_base
+    general = (f"r{name[1:]}", f"e{name[1:]}") if is_general else ()
+    spellings = (f"{name}bytes", *general, f"msr_{name}", plain, canonical(name), _ELSEWHERE.get(plain, name))
     return next((spelling for spelling in spellings if spelling in known and spelling != name), None)
 
 
 def hint(name: str, mode: Mode) -> str:
     """What to write instead of a key that a context file of this mode does not have."""
+    lower = name.lower()
     here, there = keys(mode), {other: keys(value) for other, value in MODES.items() if value is not mode}
     for other, known in there.items():
-        if name in known:
-            twin = next(key for key, meaning in here.items() if meaning == _rebits(known[name], meaning.bits))
-            return f'the key in this mode is {twin}; for {name} say mode = "{other}"'
-    lower = name.lower()
+        if lower in known and lower not in here:
+            twin = next(key for key, meaning in here.items() if meaning == _rebits(known[lower], meaning.bits))
+            return f'the key in this mode is {twin}; for {lower} say mode = "{other}"'
     if lower in cpu_record.SEGMENTS or lower in TABLES:
         parts = [key for key in here if key.startswith(f"{lower}_")]
         return f"each part has its own key: {', '.join(parts)}"
     if lower in DECLARED:
         return "this is a declaration, for `xenvcpu libvirt set` and `xl create`; a context is its [context] alone"
     known_names = [*here, *CONTROL, FPU, MSRS]
-    close = spelled_in(lower, here) or (lower if lower in known_names else nearest(lower, known_names))
+    close = lower if lower in known_names else spelled_in(lower, here) or nearest(lower, known_names)
     return f"did you mean {close}?" if close else "xenvcpu-context(5) lists all keys"
 
 

@@ -71,6 +71,8 @@ def dump(
         return written(data, style, comment)
     # A register that is zero anyway shows its key, and leaves it free for a line of the reader's own.
     free = [name for name in vars_of(value.mode) if data.get(name) == 0 and "_" not in name]
+    if len(free) == len(data) - 1:
+        free = []  # nothing else but the mode is given, and a file without a register is refused
     kept = {key: item for key, item in data.items() if key not in free}
     zeros = [f"# {name} = 0x0" for name in free]
     lines = written(kept, style, comment).split("\n")
