@@ -88,6 +88,24 @@ def _flow() -> Iterator[Probe]:
                   [{}, *each("cs_limit", _ENTRY + 0xFFF)])
 
 
+def _events() -> Iterator[Probe]:
+    exception, error_code, nmi = _EVENT | 3 << 8, 1 << 11, _EVENT | 0x202
+    event = "pending_event"
+    for rule, field, broken, kept in (
+        ("nmi-vector", event, each(event, nmi | 1, nmi ^ 2), each(event, nmi)),
+        ("exception-vector", event, each(event, exception | 32, exception | 255), each(event, exception | 31)),
+        ("event-error-code", event, [
+            *each(event, exception | 8, exception | 13, exception | 6 | error_code, nmi | error_code),
+            {event: exception | 13 | error_code, "cr0": 0x10},
+        ], [*each(event, exception | 13 | error_code, exception | 6), {event: exception | 13, "cr0": 0x10}]),
+        ("error-code-bits", "error_code", [{event: exception | 14 | error_code, "error_code": 0x8000}],
+         [{event: exception | 14 | error_code, "error_code": 0x7FFF}, {event: exception | 6, "error_code": 0x8000}]),
+        ("exception-vector-svm", event, each(event, exception | 2, exception | 31, exception | 255),
+         each(event, exception | 1, exception | 30, exception | 3, nmi)),
+    ):
+        yield _record(rule, field, "flat", broken, kept)._replace(is_entered=False)
+
+
 def _types() -> Iterator[Probe]:
     broken = {"cs": (0xC91, 0xC9A, 0xC98), "ss": (0xC91, 0xC92, 0xC9B), "tr": (0x89, 0x82, 0x9B), "ldtr": (0x8B, 0x92)}
     kept = {"cs": (0xC99, 0xC9D, 0xC9F, 0xC93), "ss": (0xC97, 0), "tr": (0x8B, 0x83), "ldtr": (0x82, 0)}
@@ -116,6 +134,8 @@ def _segments() -> Iterator[Probe]:
                   [{}, {"cs_arbytes": 0xCFB, "ss_arbytes": 0xCF3}])
     yield _record("real-mode-dpl", "cs_arbytes", "real", [{"cs_arbytes": 0xFB, "ss_arbytes": 0xF3}])
     yield _record("real-mode-dpl", "ss_arbytes", "real", [{"ss_arbytes": 0xF3, "cs_arbytes": 0xFB}])
+    yield _record("real-mode-dpl", "ss_arbytes", "flat", [{"ss_arbytes": 0xCF3, "cs_arbytes": 0xC93}],
+                  [{"ss_arbytes": 0xC93, "cs_arbytes": 0xC93}])
     for name in _CODE_OR_DATA:
         selector = 0x810 if name == "cs" else 0x10
         wrong = [{f"{name}_arbytes": 0x93}, {f"{name}_limit": 0x1FFFF}, {f"{name}_sel": selector}]
@@ -132,7 +152,7 @@ def _addresses() -> Iterator[Probe]:
         yield _record("table-limit", name, "flat", each(name, 0x10000, 0xFFFFFFFF), [{}, {name: 0xFFFF}])
 
 
-FATAL = (*_control(), *_flow(), *_segments(), *_addresses())
+FATAL = (*_control(), *_flow(), *_events(), *_segments(), *_addresses())
 
 
 def _usage() -> Iterator[Probe]:
@@ -150,6 +170,8 @@ def _usage() -> Iterator[Probe]:
     yield _context("rflags-dropped", "rflags", "flat", [{"eflags": 0x8002}])
     yield _record("real-mode-base", "cs_base", "real", [{"cs_sel": 0x900}],
                   [{"cs_sel": 0x800}, {"cs_sel": 0xF000, "cs_base": 0xFFFF0000}])
+    yield _record("real-mode-base", "cs_base", "real", [{"cs_sel": 0x900, "cs_base": 1 << 20}],
+                  [{"cs_sel": 0xF000, "cs_base": 0xFFFF0000}])
     for name in ("ds", "es"):
         yield _context("null-data-segment", f"{name}_arbytes", "flat", [{f"{name}_ar": 0}])
 
@@ -163,6 +185,16 @@ def _sizes() -> Iterator[Probe]:
         yield _record("g-clear", ar, "flat", [{limit: 0x1FFFFF, ar: low}],
                       [{limit: 0x1FFFFF, ar: 0x800 | low}, {limit: 0xFFFFF, ar: low}])
         yield _record("ar-vmx-form", ar, "flat", [{ar: 0x4000 | low}, {ar: 0x10800 | low}])
+        selector: Changes = {**(_LDT if name == "ldtr" else {}), f"{name}_sel": 0x18}
+        yield _record("selector-beyond-gdt", f"{name}_sel", "flat", [selector, {**selector, "gdtr_limit": 0x17}],
+                      [{**selector, "gdtr_limit": 0x1F}, {f"{name}_sel": 3}])
+    for name in ("gdtr_limit", "idtr_limit"):
+        yield _record("table-limit-partial", name, "flat", each(name, 0x18, 8), each(name, 0x17, 0, 0xFFFF))
+    for field, name, good in (("cs_arbytes", "code-16-bit", 0xC9B), ("ss_arbytes", "stack-16-bit", 0xC93)):
+        limit = field.replace("arbytes", "limit")
+        yield _record(name, field, "flat", each(field, good & ~0x400), [{}, {field: good & ~0xC00, limit: 0xFFFF}])
+    yield _record("l-outside-long-mode", "cs_arbytes", "flat", each("cs_arbytes", 0xA9B, 0xE9B))
+    yield _record("l-outside-long-mode", "cs_arbytes", "long", [], each("cs_arbytes", 0xA9B))
     for name in _BOUNDED:
         limit, ar, low = f"{name}_limit", f"{name}_arbytes", 0x9B if name == "cs" else 0x93
         yield _record("limit-16-bit", limit, "flat", [{limit: 0xFFFF, ar: 0x400 | low}],

@@ -64,6 +64,21 @@ BOUNDARIES = [
     _of("g-clear", FLAT, {"es_ar": 0x493}, {"es_ar": 0x493, "es_limit": 0xFFFFF}),
     _of("limit-16-bit", FLAT, {"ss_limit": 0xFFFF, "ss_ar": 0x493}, {"ss_limit": 0xFFFF, "ss_ar": 0x93}),
     _of("limit-16-bit", RECORD, {"cs_limit": 0xFFFF, "cs_arbytes": 0x49B}, {"cs_limit": 0x10000, "cs_arbytes": 0x49B}),
+    _of("code-16-bit", FLAT, {"cs_ar": 0x89B}, {"cs_ar": 0xC9B}),
+    _of("code-16-bit", RECORD, {"cs_arbytes": 0x9B, "cs_limit": 0x10FFF}, {"cs_arbytes": 0x9B, "cs_limit": 0xFFFF}),
+    _of("stack-16-bit", FLAT, {"ss_ar": 0x893}, {"ss_ar": 0xC93}),
+    _of("stack-16-bit", RECORD, {"ss_arbytes": 0x893}, {"ss_arbytes": 0x93, "ss_limit": 0xFFFF}),
+    _of("l-outside-long-mode", FLAT, {"cs_ar": 0xA9B}, {"cs_ar": 0xC9B}),
+    _of("l-outside-long-mode", PAE, {"cs_ar": 0xA9B}, {"cs_ar": 0xA9B, "efer": 0x100}),
+    *(
+        _of("selector-beyond-gdt", RECORD, {f"{name}_sel": 0x18, "gdtr_limit": 0x17}, {f"{name}_sel": 0x10,
+            "gdtr_limit": 0x17})
+        for name in ("cs", "ds", "es", "fs", "gs", "ss", "tr")
+    ),
+    _of("selector-beyond-gdt", RECORD, {"ds_sel": 0x10}, {"ds_sel": 3}),
+    _of("selector-beyond-gdt", RECORD, {"ldtr_sel": 0x10, "ldtr_arbytes": 0x82}, {"ldtr_sel": 0x10}),
+    _of("table-limit-partial", RECORD, {"gdtr_limit": 0x18}, {"gdtr_limit": 0x17}),
+    _of("table-limit-partial", RECORD, {"idtr_limit": 0x800}, {"idtr_limit": 0x7FF}),
     _of("ar-vmx-form", RECORD, {"ds_arbytes": 0xC093}, {"ds_arbytes": 0xC93}),
 ]
 

@@ -32,6 +32,8 @@ VM86 = FLAT.with_values(
 )
 BIG = 1 << 47
 INTERRUPT = 1 << 31 | 0x20
+EXCEPTION, ERROR_CODE = 1 << 31 | 3 << 8, 1 << 11
+ON_INTEL, ON_AMD = Features(vendor="intel"), Features(vendor="amd")
 
 
 def _names(state: Image, release: Release = XEN, features: Features = UNKNOWN) -> list[str]:
@@ -86,7 +88,28 @@ BOUNDARIES = [
     _of("selector-in-ldt", FLAT, {"ldtr_sel": 4, "ldtr_arbytes": 0x82}, {"ldtr_sel": 4}),
     _of("interrupt-without-if", FLAT, {"pending_event": INTERRUPT}, {"pending_event": INTERRUPT, "rflags": 0x202}),
     _of("interrupt-without-if", FLAT, {"pending_event": INTERRUPT}, {"pending_event": INTERRUPT & 0xFFFF}),
-    _of("interrupt-without-if", FLAT, {"pending_event": INTERRUPT}, {"pending_event": INTERRUPT | 3 << 8}),
+    _of("interrupt-without-if", FLAT, {"pending_event": INTERRUPT}, {"pending_event": 1 << 31 | 0x202}),
+    _of("nmi-vector", FLAT, {"pending_event": 1 << 31 | 0x203}, {"pending_event": 1 << 31 | 0x202}),
+    _of("exception-vector", FLAT, {"pending_event": EXCEPTION | 32}, {"pending_event": EXCEPTION | 31}, XEN, ON_INTEL),
+    *(
+        _of("exception-vector-svm", FLAT, {"pending_event": EXCEPTION | bad}, {"pending_event": EXCEPTION | good}, XEN,
+            ON_AMD)
+        for bad, good in ((31, 30), (2, 1))
+    ),
+    *(
+        _of("event-error-code", FLAT, {"pending_event": EXCEPTION | vector},
+            {"pending_event": EXCEPTION | vector | ERROR_CODE})
+        for vector in (8, 10, 14, 17, 21)
+    ),
+    *(
+        _of("event-error-code", FLAT, {"pending_event": EXCEPTION | vector | ERROR_CODE},
+            {"pending_event": EXCEPTION | vector})
+        for vector in (0, 7, 9, 15, 16, 18, 20, 22)
+    ),
+    _of("event-error-code", FLAT, {"pending_event": 1 << 31 | 0x202 | ERROR_CODE}, {"pending_event": 1 << 31 | 0x202}),
+    _of("event-error-code", REAL, {"pending_event": EXCEPTION | 13 | ERROR_CODE}, {"pending_event": EXCEPTION | 13}),
+    _of("error-code-bits", FLAT, {"pending_event": EXCEPTION | 14 | ERROR_CODE, "error_code": 1 << 15},
+        {"pending_event": EXCEPTION | 14 | ERROR_CODE, "error_code": 0x7FFF}),
     _of("limit-granularity", FLAT, {"ds_limit": 0x100000}, {"ds_limit": 0x100FFF}),
     _of("limit-granularity", FLAT, {"ds_limit": 0xFFFE}, {"ds_limit": 0xFFFF}, OLD),
     _of("base-above-4g", FLAT, {"cs_base": 1 << 32}, {"cs_base": 0xFFFFFFFF}),
@@ -94,6 +117,7 @@ BOUNDARIES = [
     _of("cs-ss-dpl", FLAT, {"cs_arbytes": 0xCFB}, {"cs_arbytes": 0xCFB, "ss_arbytes": 0xCF3}),
     _of("cs-ss-dpl", FLAT, {"cs_arbytes": 0xCFF}, {"cs_arbytes": 0xC9F, "ss_arbytes": 0xCF3}),
     _of("real-mode-dpl", FLAT, {"cs_arbytes": 0xCF3}, {"cs_arbytes": 0xC93}),
+    _of("real-mode-dpl", FLAT, {"ss_arbytes": 0xCF3, "cs_arbytes": 0xC93}, {"ss_arbytes": 0xC93, "cs_arbytes": 0xC93}),
     _of("vm86-segment", VM86, {"ds_base": 0x10}, {"ds_base": 0x10, "ds_sel": 1}),
     *(
         _of("base-not-canonical", FLAT, {name: BIG}, {name: BIG - 1})
@@ -139,6 +163,12 @@ def test_real_mode_takes_only_dpl_0() -> None:
     raised = REAL.with_values(cs_arbytes=0xFB, ss_arbytes=0xF3)
     assert _names(raised) == ["real-mode-dpl", "real-mode-dpl"]
     assert _names(REAL) == []
+
+
+@pytest.mark.parametrize("event", [0x480, 0x501, 0x603, 0x303, 0x304 | ERROR_CODE], ids=hex)
+def test_an_event_that_the_guest_executes_again_is_not_injected(event: int) -> None:
+    """INT n, INT1, INT3 and INTO: Xen does not hand them to the processor."""
+    assert _names(FLAT.with_values(pending_event=1 << 31 | event, error_code=1 << 15)) == []
 
 
 def test_vm86_does_not_go_with_long_mode() -> None:

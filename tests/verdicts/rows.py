@@ -3,9 +3,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Dict, Iterator, List, Mapping, Sequence, Tuple
 
-from integration.verdicts.recipe import RECORD, VCPUOP, Claim, Recipe
+from integration.verdicts import lints, probes
+from integration.verdicts.bases import BASES
+from integration.verdicts.judge import FEATURES
+from integration.verdicts.recipe import BROKEN, FAR, RECORD, VCPUOP, Claim, Recipe
+from verdicts import replaying
 from xenvcpu.abi.layout import Image
 from xenvcpu.rules import advice, check, cpu_record, entry, state, vcpuop
 from xenvcpu.rules.features import UNKNOWN, Features
@@ -32,6 +37,11 @@ def _by_key() -> Dict[Key, List[Rule]]:
             rows.append(rule)
     return found
 
+
+PROBES: Sequence[Recipe] = (
+    *probes.of_contexts(), *probes.of_records(), *lints.of_interface(VCPUOP), *lints.of_interface(RECORD),
+)
+"""The recipes that were made by hand for a row, whether a Xen has judged them yet or not."""
 
 ROWS: Mapping[Key, Sequence[Rule]] = _by_key()
 """All rows; the same thing in the tables of both modes stands together."""
@@ -74,3 +84,13 @@ def is_found(recipe: Recipe, image: Image, release: Release, features: Features,
     _, rows = of_claim(recipe.interface, recipe.claim)
     places = _judged(rows, release, features)
     return any(_finds(recipe, image, judged, given, vcpuid) for judged, given in places)
+
+
+def is_seen(probe: Recipe, release: str) -> bool:
+    """Whether the checker finds what a probe breaks, or does not find what it keeps."""
+    assert probe.claim is not None
+    given = Features(**FEATURES[probe.domain])  # type: ignore[arg-type]
+    features = replace(given, registered_vcpu_info=probe.target != FAR)
+    vcpuid = replaying.VCPUIDS[probe.target]
+    found = is_found(probe, probe.image(BASES), Release.parse(release), features, vcpuid)
+    return found is (probe.claim.side == BROKEN)

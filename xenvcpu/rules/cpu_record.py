@@ -40,7 +40,7 @@ SVM_CHECKS_TYPE = Since("4.9")
 _FROM_DOMAIN = "HVM{{domid}} restore: bad {name} {value}"
 _FROM_VCPU = "d{{domid}}v{{vcpuid}}: HVM restore: bad {name} {value}"
 
-PENDING_VALID, _PENDING_ERROR, _PENDING_RESERVED = 1 << 31, 1 << 11, 0x7FFFF000
+PENDING_VALID, PENDING_ERROR, _PENDING_RESERVED = 1 << 31, 1 << 11, 0x7FFFF000
 EXTERNAL_INTERRUPT = 0
 _TYPE_RESERVED, _MOST_VMX, _MOST_SVM = 1, 6, 4
 """The type that neither knows, and the highest that each does."""
@@ -53,7 +53,7 @@ def pending_type(case: Case) -> Optional[int]:
 
 
 def _has_wide_error_code(case: Case) -> bool:
-    is_given = pending_type(case) is not None and case["pending_event"] & _PENDING_ERROR
+    is_given = pending_type(case) is not None and case["pending_event"] & PENDING_ERROR
     return bool(is_given) and case["error_code"] > 0xFFFF
 
 

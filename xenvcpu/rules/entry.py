@@ -5,7 +5,7 @@ VT-x fails the entry, SVM answers VMEXIT_INVALID, or the first instruction tripl
 the whole domain crashes. Judged is the state after the call, see `state`. A rule that holds on one
 vendor's processors only has that `vendor`; with an unknown vendor it counts.
 
-The segments have a module of their own, `entry_segments`.
+The segments and a pending event have modules of their own, `entry_segments` and `entry_events`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from xenvcpu.abi.registers import (
     AR_DB, AR_L, CR0_CD, CR0_NW, CR0_PE, CR0_PG, CR0_WP, CR4_CET, CR4_PAE, CR4_PCIDE, EFER_LMA, EFER_LME, EFLAGS_IF,
     EFLAGS_MBS, EFLAGS_VM,
 )
-from xenvcpu.rules import effect, entry_segments
+from xenvcpu.rules import effect, entry_events, entry_segments
 from xenvcpu.rules.control import efer_known
 from xenvcpu.rules.cpu_record import EXTERNAL_INTERRUPT, pending_type
 from xenvcpu.rules.efer import REFUSES_UNKNOWN
@@ -203,7 +203,9 @@ def _table(name: str) -> Rule:
     )
 
 
-RULES: Tuple[Rule, ...] = (*_CONTROL, *_FLOW, *entry_segments.RULES, *_ADDRESSES, _table("gdtr"), _table("idtr"))
+RULES: Tuple[Rule, ...] = (
+    *_CONTROL, *_FLOW, *entry_events.RULES, *entry_segments.RULES, *_ADDRESSES, _table("gdtr"), _table("idtr"),
+)
 
 
 @lru_cache(maxsize=None)

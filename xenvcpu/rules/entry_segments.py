@@ -104,11 +104,12 @@ def _real_mode_dpl(segment: str) -> Rule:
 
     def broken(case: Case) -> bool:
         ar = case[field]
-        is_bound = not case["cr0"] & CR0_PE or segment == "cs" and ar & TYPE == _CS_AS_DATA
+        is_bound = not case["cr0"] & CR0_PE or case["cs_arbytes"] & TYPE == _CS_AS_DATA
         return bool(ar & AR_P) and is_bound and dpl(ar) != 0 and not _is_vm86(case)
 
     return _lint(
-        "real-mode-dpl", (field, "cr0"), broken, f"in real mode the DPL of {segment.upper()} is 0",
+        "real-mode-dpl", (field, "cr0", "cs_arbytes"), broken,
+        f"in real mode, and where CS has type 3 (data), the DPL of {segment.upper()} is 0",
         "clear bits 5 and 6 of the attributes",
     )
 
