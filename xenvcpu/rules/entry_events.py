@@ -40,10 +40,9 @@ def _has_error_code(case: Case) -> bool:
     return bool(case["pending_event"] & PENDING_ERROR)
 
 
-def _wrong_error_code(case: Case) -> bool:
-    kind = _injected(case)
-    is_wanted = kind == _EXCEPTION and _vector(case) in _WITH_ERROR_CODE and bool(case["cr0"] & CR0_PE)
-    return kind is not None and _has_error_code(case) is not is_wanted
+def _wants_error_code(case: Case) -> bool:
+    is_one = _injected(case) == _EXCEPTION and _vector(case) in _WITH_ERROR_CODE
+    return is_one and bool(case["cr0"] & CR0_PE)
 
 
 def _rule(name: str, field: str, broken: Predicate, needed: str, remedy: str, vendor: str) -> Rule:
@@ -63,9 +62,14 @@ RULES: Tuple[Rule, ...] = (
         "the vector of an exception is 31 at most", "give 0, or the event as it was saved", INTEL,
     ),
     _rule(
-        "event-error-code", "pending_event", _wrong_error_code,
-        "with CR0.PE set the exceptions 8, 10 to 14, 17 and 21 have an error code (bit 11), and no other event has",
-        "set bit 11 for these, clear it for others", INTEL,
+        "event-error-code", "pending_event", lambda case: _wants_error_code(case) and not _has_error_code(case),
+        "with CR0.PE set the exceptions 8, 10 to 14, 17 and 21 have an error code", "set bit 11", INTEL,
+    ),
+    _rule(
+        "event-error-code", "pending_event",
+        lambda case: _injected(case) is not None and _has_error_code(case) and not _wants_error_code(case),
+        "only the exceptions 8, 10 to 14, 17 and 21 have an error code, and those in protected mode", "clear bit 11",
+        INTEL,
     ),
     _rule(
         "error-code-bits", "error_code",
