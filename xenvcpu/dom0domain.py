@@ -139,10 +139,11 @@ class Dom0Domain:
         self, vcpuids: Sequence[int], render: Render, *, features: Features = UNKNOWN, force: bool = False
     ) -> Plan:
         """Plan a start; nothing is touched. See `xenvcpu.plan.make_plan` for what it raises."""
-        online = self.state().online
-        return make_plan(
-            self.info, self.name, vcpuids, render, self.release, online=online, features=features, force=force
+        found = self.state()
+        plan = make_plan(
+            self.info, self.name, vcpuids, render, self.release, online=found.online, features=features, force=force
         )
+        return plan.beside(found)
 
     def start(
         self, vcpuids: Sequence[int], render: Render, *, features: Features = UNKNOWN, force: bool = False

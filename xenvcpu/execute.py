@@ -52,7 +52,8 @@ def execute(port: Dom0Port, keeper: Keeper, plan: Plan) -> StartReport:
         XenVcpuError: See `xenvcpu.transaction.carry_out`, and `Plan.calls`.
     """
     outcome = carry_out(port, keeper, plan)
-    findings = tuple((vcpu.vcpuid, finding) for vcpu in plan.vcpus for finding in vcpu.verdict.findings)
+    judged = plan.beside(outcome.found).vcpus
+    findings = tuple((vcpu.vcpuid, finding) for vcpu in judged for finding in vcpu.verdict.findings)
     return StartReport(
         plan.domain.domid, plan.vcpuids, outcome.found.online, outcome.pause_seconds, findings, outcome.is_paused,
         outcome.notes,

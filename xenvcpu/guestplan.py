@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, List, Sequence, Tuple
+from typing import Any, Dict, List, Sequence, Tuple
 
 from xenvcpu.abi.layout import Image
+from xenvcpu.abi.vcpu_hvm_context import Mode
 from xenvcpu.errors import RefusedContextError, VcpuOnlineError
 from xenvcpu.newvcpu import Render, prepare_inside
 from xenvcpu.ports.guest import GuestPort
+from xenvcpu.rules import state, together
 from xenvcpu.rules.features import UNKNOWN, Features
 from xenvcpu.rules.release import Release
 from xenvcpu.rules.verdict import Verdict
@@ -52,12 +54,18 @@ def make_guest_plan(
         RefusedContextError: Xen would refuse a context, or the domain would crash.
         ContextError: A context has fields that VCPUOP_initialise cannot carry.
     """
-    planned = []
+    planned: Dict[int, Tuple[Image, Verdict]] = {}
     for vcpuid in sorted(set(vcpuids)):
         if port.is_up(vcpuid):
             raise VcpuOnlineError(f"vcpu {vcpuid} is up; stop it first", vcpuid=vcpuid)
         image, verdict = prepare_inside(vcpuid, render(vcpuid), release, features)
         if verdict.verdict != "accepted" and not force:
             raise RefusedContextError(verdict, vcpuid=vcpuid)
-        planned.append((vcpuid, image, verdict))
-    return GuestPlan(tuple(planned))
+        planned[vcpuid] = image, verdict
+    cases = {
+        vcpuid: state.of_context(image, release) for vcpuid, (image, _) in planned.items() if image["mode"] in (*Mode,)
+    }
+    for vcpuid, finding in together.shared_stacks(cases):
+        image, verdict = planned[vcpuid]
+        planned[vcpuid] = image, verdict.warned(finding)
+    return GuestPlan(tuple((vcpuid, image, verdict) for vcpuid, (image, verdict) in planned.items()))

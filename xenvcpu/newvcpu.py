@@ -13,11 +13,12 @@ from xenvcpu.abi.save_stream import Record, Typecode
 from xenvcpu.context.vcpu_context import VcpuContext
 from xenvcpu.context.written import Written
 from xenvcpu.errors import RefusedContextError
-from xenvcpu.rules import check
+from xenvcpu.rules import check, state
 from xenvcpu.rules import cpu_msr as cpu_msr_rules
 from xenvcpu.rules.features import Features
 from xenvcpu.rules.release import Release
-from xenvcpu.rules.verdict import Level, Verdict
+from xenvcpu.rules.rule import Case
+from xenvcpu.rules.verdict import Finding, Level, Verdict
 from xenvcpu.savedstate import with_tsc
 from xenvcpu.vcpustate import mode_name
 
@@ -40,6 +41,7 @@ class NewVcpu:
         payload: The record as bytes.
         msrs: The payload of a CPU_MSR record, or None.
         verdict: What the rules say.
+        state: What the vcpu starts with, as the rules see it.
     """
 
     vcpuid: int
@@ -47,11 +49,16 @@ class NewVcpu:
     payload: bytes
     msrs: Optional[bytes]
     verdict: Verdict
+    state: Case
 
     def records(self, tsc: bytes) -> Tuple[Record, ...]:
         """The save records that start this vcpu."""
         cpu = Record(Typecode.CPU, self.vcpuid, with_tsc(self.payload, tsc))
         return (cpu,) if self.msrs is None else (cpu, Record(Typecode.CPU_MSR, self.vcpuid, self.msrs))
+
+    def warned(self, *findings: Finding) -> NewVcpu:
+        """Itself, with more warnings."""
+        return replace(self, verdict=self.verdict.warned(*findings))
 
     def accepted(self) -> NewVcpu:
         """Itself.
@@ -99,7 +106,8 @@ def prepare(
     findings = (*judged.findings, *of_msrs)
     verdict = replace(judged, findings=tuple(sorted(findings, key=lambda finding: _ORDER.index(finding.level))))
     return NewVcpu(
-        vcpuid, record, record.pack(), cpu_msr.encode(pairs) if pairs else None, verdict.naming(domid, vcpuid)
+        vcpuid, record, record.pack(), cpu_msr.encode(pairs) if pairs else None, verdict.naming(domid, vcpuid),
+        state.of_record(record, release, features, written),
     )
 
 

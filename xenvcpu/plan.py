@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Iterable, List, Optional, Sequence, Tuple, Type
 
 from xenvcpu import vcpuset
@@ -15,6 +15,7 @@ from xenvcpu.errors import (
     ChangeError, NoSuchVcpuError, PatLostError, StartError, VcpuOnlineError,
 )
 from xenvcpu.newvcpu import NewVcpu, Render, prepare
+from xenvcpu.rules import together
 from xenvcpu.rules.features import UNKNOWN, Features
 from xenvcpu.rules.release import Release
 from xenvcpu.savedstate import SavedState
@@ -67,6 +68,14 @@ class Plan:
         new = [record for vcpu in self.vcpus for record in vcpu.records(tsc)]
         stream = save_stream.join((found.header, *found.kept, *new, save_stream.END))
         return Calls(stream, new=[record for record in new if record.typecode == Typecode.CPU])
+
+    def beside(self, found: SavedState) -> Plan:
+        """The plan, with what the rules say to its vcpus beside the boot vcpu, or the lowest that is online."""
+        if not found.cpu:
+            return self
+        boot = found.record(found.online[0])
+        vcpus = tuple(vcpu.warned(*together.beside(vcpu.state, boot)) for vcpu in self.vcpus)
+        return replace(self, vcpus=vcpus)
 
     def steps(self) -> List[str]:
         """The sequence in words, one step a line."""
@@ -156,4 +165,7 @@ def make_plan(
             )
     vcpus = (prepare(n, render(n), release, features, domid=domid) for n in sorted(set(vcpuids)))
     safe = (vcpu.safe_for_host() for vcpu in vcpus)
-    return Plan(domain, name, tuple(vcpu if force else vcpu.accepted() for vcpu in safe), force)
+    taken = {vcpu.vcpuid: vcpu if force else vcpu.accepted() for vcpu in safe}
+    for vcpuid, finding in together.shared_stacks({vcpuid: vcpu.state for vcpuid, vcpu in taken.items()}):
+        taken[vcpuid] = taken[vcpuid].warned(finding)
+    return Plan(domain, name, tuple(taken.values()), force)

@@ -14,7 +14,7 @@ from xenvcpu.context import presets
 from xenvcpu.context.vcpu_context import VcpuContext
 from xenvcpu.contextfile.vocabulary import spelled_in
 from xenvcpu.encoding import to_cpu_record, to_vcpu_hvm_context
-from xenvcpu.rules import cpu_msr
+from xenvcpu.rules import cpu_msr, together
 from xenvcpu.rules.catalogue import Entry, catalogue
 from xenvcpu.rules.check import check_context, check_record
 from xenvcpu.rules.features import Features, Interface
@@ -44,11 +44,13 @@ _BITS = tuple(1 << bit for bit in (12, 13, 14, 15, 17, 18, 21, 22, 23, 31, 32, 4
 _VALUES = (
     0, 1, 2, 4, 0x10, 0x13, 0x83, 0x8B, 0xC13, 0xC83, 0xC8B, 0xC91, 0xC92, 0xC93, 0xC99, 0xC9A, 0xC9B, 0xCF3, 0xE9B,
     0xCC93, 0x82, 0x300, 0x202, 0x8002, 0x20002, 0xFFF, 0x8000, 0x1010, 0x10000, 0x100000, 0x20000011, 0x80000010,
-    0x80000020, 0xFFFE, 0x49B, 0x100, 0x400, 0x500, 0x800, 0x1000, 0x2000, 0x4000, 0x200000,
+    0x80000020, 0xFFFE, 0x49B, 0x893, 0x89B, 0x100, 0x400, 0x500, 0x800, 0x1000, 0x2000, 0x4000, 0x200000,
     *_BITS,
+    1 << 31 | 0x203, 1 << 31 | 3 << 8 | 2, 1 << 31 | 3 << 8 | 32,
     1 << 31 | 0x20, 1 << 31 | 1 << 8, 1 << 31 | 5 << 8, 1 << 31 | 1 << 12, 1 << 31 | 3 << 8 | 1 << 11,
 )
 _TOGETHER = (
+    {"pending_event": 1 << 31 | 3 << 8 | 1 << 11 | 14, "error_code": 0x8000}, {"ss_sel": 0x18, "gdtr_limit": 0x17},
     {"pending_event": 1 << 31 | 3 << 8 | 1 << 11, "error_code": 1 << 16}, {"ss_sel": 4, "cs_arbytes": 0xC9B},
     {"rflags": 0x20002}, {"rflags": 0x202}, {"ldtr_arbytes": 0x82, "ldtr_sel": 4}, {"rsp": 0x20000, "ss_limit": 0xFFFF},
     {"cs_sel": 0x100, "cs_base": 0x2000}, {"ldtr_arbytes": 0x82, "ldtr_base": 1 << 47},
@@ -143,13 +145,22 @@ def _msrs() -> Section:
     ), label="rule-msr-not-loadable-rejected")
 
 
+def _together() -> Section:
+    """What takes more than one vcpu to see."""
+    return Section("Beside other vcpus", (Paragraph(
+        f"A start and its `--dry-run` also look at the vcpus together. `{together.SHARED_STACK}`: two of those that "
+        f"start have one stack. `{together.BOOT_TABLES}`, from dom0: a vcpu has the CR3 of the boot vcpu, but not its "
+        "EFER.LMA, EFER.NXE, CR4.PAE, CR4.LA57 or CR4.PCIDE, by which the processor reads the tables."
+    ),), label="rule-beside-other-vcpus-warning")
+
+
 def page() -> Page:
     """The page of all rules."""
     parts = []
     for level in Level:
         entries = [entry for entry in catalogue() if entry.level is level]
         about = Paragraph(f"Level `{level.value}`. {EFFECTS[level]} {len(entries)} rules.")
-        more = (_msrs(),) if level is Level.REJECTED else ()
+        more = {Level.REJECTED: (_msrs(),), Level.WARNING: (_together(),)}.get(level, ())
         parts.append(Section(TITLES[level], (about,), (*map(_names, entries), *more), label=f"level-{level.value}"))
     return Page(
         "xenvcpu-rules", 7, "what Xen and the processor demand of a vcpu's first state", (),

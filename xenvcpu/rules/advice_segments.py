@@ -53,7 +53,9 @@ def _word(case: Case, field: str) -> int:
 
 
 def _taken_as(case: Case, field: str) -> str:
-    return f", taken by Xen as {_word(case, field):#x}" if case.written is None else ""
+    taken = _word(case, field)
+    is_told = case.written is not None or taken == case.given(field)
+    return "" if is_told else f", taken by Xen as {taken:#x}"
 
 
 def _limit_in_pages(segment: str) -> Rule:

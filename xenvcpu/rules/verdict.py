@@ -89,6 +89,10 @@ class Verdict:
         """What Xen prints, the lines of the rejecting findings, without prefix."""
         return tuple(finding.console for finding in self.findings if finding.console is not None)
 
+    def warned(self, *findings: Finding) -> Verdict:
+        """The verdict with more warnings at its end."""
+        return replace(self, findings=(*self.findings, *findings))
+
     def naming(self, domid: Optional[int], vcpuid: Optional[int]) -> Verdict:
         """The verdict with domain and vcpu put into Xen's console lines; `N` for what is not known."""
         names = {"domid": "N" if domid is None else domid, "vcpuid": "N" if vcpuid is None else vcpuid}
