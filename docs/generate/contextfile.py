@@ -82,6 +82,12 @@ def _segments() -> Section:
         Definitions(_AR_BITS, are_code=False),
         Paragraph(f"Such as {words}."),
         Paragraph(
+            "A word pasted from elsewhere is converted, with a warning that gives both words: the descriptor form of a "
+            "VMCS, of KVM and of `xl dmesg` (flags in bits 12 to 15; bit 16 means unusable, which is null), and that of "
+            "QEMU's `info registers`. A word that has none of these forms, or could have two of them, is refused with "
+            "the word to write. In the image of a C struct a word is literal."
+        ),
+        Paragraph(
             "A limit is the offset of the last byte, whatever G says: flat is `0xffffffff`, not `0xfffff`. That of "
             "GDTR and IDTR is one less than the size of the table: three descriptors are `0x17`."
         ),
@@ -153,7 +159,7 @@ def page() -> Page:
                 "In JSON a 64-bit value is best a text: many programs read numbers as floating point."
             ),)),
             Section("Keys that say how to read it", (Definitions(tuple(_CONTROL.items())),)),
-            *_keys(),
+            *_keys(), _segments(),
             Section("Tables and bytes", (Definitions((
                 (MSRS, f"A table of MSRs by index, from dom0 only, for those without a field of their own: {msrs}."),
                 (FPU, "The FXSAVE image, 512 bytes in hex, from dom0 only."),

@@ -32,6 +32,29 @@ def test_a_bad_context_exits_3_with_the_rule_and_the_field(run: Run) -> None:
     assert ("cs_ar", "0xc93", "rejected") == tuple(said["findings"][0][key] for key in ("field", "value", "level"))
 
 
+@pytest.mark.parametrize("interface", ["vcpuop", "domctl"])
+def test_a_finding_names_the_key_and_the_value_that_were_written(run: Run, interface: str) -> None:
+    ran = run(*GOOD, "--set", "esp=0", "--set", "cs_ar=0xc09b", "--interface", interface, "--json")
+    said = [(found["rule"], found["field"], found["value"]) for found in ran.json["findings"]]
+    assert [("ar-vmx-form", "cs_ar", "0xc09b"), ("no-stack", "esp", "0x0")] == said
+
+
+@pytest.mark.parametrize("host, domain", [("model:pvh", "web"), ("model:pvh@web", "self")])
+@pytest.mark.parametrize("word", ["0xc09b", "0xc09b00", "0xcf9b00"])
+def test_attributes_of_another_form_start_32_bit_code(run: Run, host: str, domain: str, word: str) -> None:
+    ran = run("--host", host, "start", domain, "1", *GOOD[1:], "--set", f"cs_ar={word}", "--dry-run", "--json")
+    (vcpu,) = ran.json["vcpus"]
+    held = vcpu["cpu_record"]["cs_arbytes"] if domain == "web" else vcpu["vcpu_hvm_context"]["cs_ar"]
+    assert (0, "0xc9b") == (ran.code, held)
+    assert f"cs_ar = {word} (in " in vcpu["findings"][0]["message"]
+
+
+def test_attributes_that_could_be_of_two_forms_are_refused_with_the_words_to_write(run: Run) -> None:
+    ran = run(*GOOD, "--set", "cs_ar=0xcf9b")
+    assert (1, "") == (ran.code, ran.out)
+    assert "cs_ar: 0xcf9b is not a 12-bit word" in ran.err and "write 0xc9b if" in ran.err
+
+
 def test_xen_prints_for_its_first_refusal_only(run: Run) -> None:
     settings = ("--set", "cs_ar=0", "--set", "ss_ar=0")
     out = run("check", "preset:flat32", *settings).out
