@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xenvcpu.context.vcpu_context import VcpuContext
-from xenvcpu.contextfile import from_mapping
+from xenvcpu.contextfile import FORMATS, as_mapping, convert, from_mapping
+from xenvcpu.encoding import to_cpu_record, to_vcpu_hvm_context
+from xenvcpu.errors import ContextError
 from xenvcpu.newvcpu import prepare, prepare_inside
 from xenvcpu.rules.catalogue import catalogue
 from xenvcpu.rules.features import UNKNOWN, Interface
@@ -126,5 +128,28 @@ def test_every_segment_is_read_so_also_where_only_dom0_carries_it(
 
 
 def test_what_only_dom0_carries_is_refused_inside_under_its_key() -> None:
-    with pytest.raises(Exception, match=r"^cs_ar = 0xc9b cannot be carried"):
+    with pytest.raises(ContextError, match=r"^cs_ar = 0xc9b cannot be carried"):
         prepare_inside(1, context({**LONG, "cs_ar": 0xC9B}), NEWEST, UNKNOWN)
+
+
+LITERAL = {**as_mapping(to_vcpu_hvm_context(context(FLAT))), "cs_ar": 0xC09B}
+
+
+def test_the_image_of_a_struct_is_literal_through_both_interfaces() -> None:
+    image = from_mapping(LITERAL).render(1)
+    assert [found.rule for found in prepare_inside(1, image, NEWEST, UNKNOWN)[1].findings][0] == "ar-reserved-bits"
+    with pytest.raises(ContextError, match="Xen's is 0xc9b") as caught:
+        prepare(1, image, NEWEST, UNKNOWN)
+    assert (caught.value.rule, caught.value.field) == ("ar-reserved-bits", "cs_ar")
+
+
+def test_a_cpu_record_is_judged_under_the_names_of_its_fields() -> None:
+    record = from_mapping({**as_mapping(to_cpu_record(context(FLAT))), "rsp": 0, "cs_arbytes": 0xC09B}).render(1)
+    found = [(each.rule, each.field) for each in prepare(1, record, NEWEST, UNKNOWN).verdict.findings]
+    assert found == [("ar-vmx-form", "cs_arbytes"), ("no-stack", "rsp")]
+
+
+@pytest.mark.parametrize("kind", ["vcpu_hvm_context", "draft2015"])
+def test_another_struct_that_dom0_is_given_keeps_its_own_names(kind: str) -> None:
+    image = convert(context({**FLAT, "esp": 0}), FORMATS[kind])
+    assert [each.field for each in prepare(1, image, NEWEST, UNKNOWN).verdict.findings] == ["esp"]

@@ -8,11 +8,13 @@ from typing import Callable, Dict, List, Tuple
 import pytest
 
 from tests.start.conftest import context
+from xenvcpu.abi.vcpu_hvm_context import LAYOUT_32B
 from xenvcpu.context.presets import flat32, long64, pae32
 from xenvcpu.context.segment import Segment
 from xenvcpu.context.vcpu_context import VcpuContext
 from xenvcpu.dom0domain import Dom0Domain
 from xenvcpu.encoding import to_cpu_record
+from xenvcpu.errors import HypercallError
 from xenvcpu.host import Host
 from xenvcpu.model import worlds
 from xenvcpu.model.libraries import ModelLibraries
@@ -50,6 +52,11 @@ def test_stacks_of_other_segments_or_of_other_tables_are_not_the_same() -> None:
     assert told(based, [1, 2], inside=False) == []
     assert told(lambda vcpuid: long64(0x1000, 0x8000, 0x1000 * vcpuid), [1, 2], inside=False) == []
     assert [each[1:] for each in told(lambda _: LONG, [1, 2], inside=False)] == [("shared-stack", "rsp")] * 2
+
+
+def test_an_image_of_an_unknown_mode_has_no_stack_and_is_for_xen_to_refuse() -> None:
+    with Host("guest", ModelLibraries(worlds.pvh(), 1)) as host, pytest.raises(HypercallError, match="EINVAL"):
+        host.domain("self").start([1, 2], lambda _: LAYOUT_32B.image({"mode": 7}), force=True)
 
 
 def beside(wanted: VcpuContext, boot: VcpuContext) -> List[Tuple[str, int, str]]:
