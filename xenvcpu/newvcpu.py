@@ -13,7 +13,7 @@ from xenvcpu.abi.save_stream import Record, Typecode
 from xenvcpu.context.vcpu_context import VcpuContext
 from xenvcpu.context.written import Written
 from xenvcpu.errors import RefusedContextError
-from xenvcpu.rules import check, state
+from xenvcpu.rules import check, host, state
 from xenvcpu.rules import cpu_msr as cpu_msr_rules
 from xenvcpu.rules.features import Features
 from xenvcpu.rules.release import Release
@@ -102,7 +102,7 @@ def prepare(
     record, pairs = as_record(context, release)
     written = Written.of(context) if isinstance(context, VcpuContext) else None
     judged = check.check_record(record, release, features, vcpuid, written)
-    of_msrs = (*cpu_msr_rules.refusals(pairs, release, features), *cpu_msr_rules.dangers(pairs, release, features))
+    of_msrs = (*cpu_msr_rules.refusals(pairs, release, features), *cpu_msr_rules.dangers(pairs, release))
     findings = (*judged.findings, *of_msrs)
     verdict = replace(judged, findings=tuple(sorted(findings, key=lambda finding: _ORDER.index(finding.level))))
     return NewVcpu(
@@ -130,6 +130,17 @@ def as_given(wanted: Wanted) -> Wanted:
     """
     is_record = isinstance(wanted, Image) and wanted.layout.name == cpu_record.LAYOUT.name
     return wanted if is_record or isinstance(wanted, VcpuContext) else encoding.as_context(wanted)
+
+
+def require_safe(record: Image, release: Release, vcpuid: int) -> None:
+    """A CPU record that nobody judged as a context is none that Xen itself may fault on.
+
+    Raises:
+        RefusedContextError: It is.
+    """
+    findings = tuple(host.judge(state.of_record(record, release)))
+    if findings:
+        raise RefusedContextError(Verdict(findings), vcpuid=vcpuid)
 
 
 def as_record(wanted: Wanted, release: Release) -> Tuple[Image, Tuple[Tuple[int, int], ...]]:

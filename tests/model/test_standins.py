@@ -179,7 +179,7 @@ class TestXenctrl:
         assert (info.vcpu, info.online) == (0, 1)
 
     def test_the_console_is_read_on_from_where_it_was_left(self, libraries: ModelLibraries, xch: Any) -> None:
-        index, buffer = ffi.new("uint32_t *"), ffi.new("char[]", 100)
+        index, buffer = ffi.new("uint32_t *", libraries.host.console.produced), ffi.new("char[]", 100)
         for line in ("first", "second"):
             libraries.host.console.print(line)
             count = ffi.new("unsigned int *", 100)

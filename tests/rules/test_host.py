@@ -3,43 +3,162 @@
 
 from __future__ import annotations
 
+from itertools import product
+from typing import Iterator
+
 import pytest
 
 from xenvcpu import encoding
+from xenvcpu.abi import banner
+from xenvcpu.abi.layout import Image
 from xenvcpu.context import presets
-from xenvcpu.rules.check import check_record
+from xenvcpu.rules import advice, cpu_record, entry, host, vcpuop
+from xenvcpu.rules.check import check_context, check_record
 from xenvcpu.rules.features import UNKNOWN, Features
-from xenvcpu.rules.release import Release
+from xenvcpu.rules.release import KNOWN, Release
 from xenvcpu.rules.verdict import Finding
 
 RECORD = encoding.to_cpu_record(presets.long64(0x100000, 0x8000, 0x1000))
+FLAT = encoding.to_cpu_record(presets.flat32(0x1000, 0x8000))
 BIG = 1 << 47
+XEN = Release.parse("4.17")
+ASSERT = "debug-build-assert"
+LDT = {"ldtr_arbytes": 0x82}
+POINTS = [*KNOWN, Release.parse("4.12.0-rc1"), Release.parse("4.12-unstable"), Release.parse("staging")]
+
+UNGUARDED = [{"shadow_gs": BIG}, {"msr_lstar": 1 << 63}]
+WIDE_DR6 = {"dr6": 1 << 32}
+ASSERTED = [
+    {"cs_arbytes": 0}, {"cs_arbytes": 0xC1B}, {"cs_arbytes": 0xC9A}, {"cs_arbytes": 0xC8B}, {"cs_base": 1 << 32},
+    {"ss_arbytes": 0xC92}, {"ss_arbytes": 0xC91}, {"ss_arbytes": 0xC9B}, {"ss_arbytes": 0xC83}, {"ss_base": 1 << 32},
+    *({f"{name}_arbytes": ar} for name in ("ds", "es", "fs", "gs") for ar in (0xC92, 0xC99, 0xC83)),
+    {"ds_base": 1 << 32}, {"es_base": 1 << 32}, {"fs_base": BIG}, {"gs_base": BIG},
+    {"tr_arbytes": 0}, {"tr_arbytes": 0xB}, {"tr_arbytes": 0x89}, {"tr_arbytes": 0x81}, {"tr_arbytes": 0x9B},
+    {"tr_sel": 4}, {"tr_base": BIG}, {"tr_arbytes": 0x83, "tr_base": 1 << 32},
+    {"ldtr_arbytes": 0x92}, {"ldtr_arbytes": 0x8B}, {**LDT, "ldtr_sel": 4}, {**LDT, "ldtr_base": BIG},
+    *({f"{name}_{part}": value} for name in ("gdtr", "idtr") for part, value in (("base", BIG), ("limit", 0x10000))),
+]
+SOUND = [
+    {"cs_arbytes": 0xC99}, {"cs_arbytes": 0xA9B}, {"cs_arbytes": 0xC93}, {"cs_base": 0xFFFFFFFF}, {"cs_sel": 4},
+    {"ss_arbytes": 0}, {"ss_arbytes": 0xC97}, {"ss_arbytes": 0, "ss_base": 1 << 32},
+    {"ds_arbytes": 0}, {"es_arbytes": 0xC91}, {"fs_arbytes": 0xC9B}, {"gs_arbytes": 0, "gs_base": BIG},
+    {"fs_base": 0xFFFF800000000000}, {"tr_arbytes": 0x83}, {"tr_base": 1 << 32}, {"tr_sel": 8},
+    {"ldtr_arbytes": 0, "ldtr_sel": 4, "ldtr_base": BIG}, LDT, {"gdtr_limit": 0xFFFF}, {"idtr_base": 0x7FFFFFFFFFFF},
+    {"tr_arbytes": 0x808B}, {"cs_arbytes": 0xC09B},
+]
 
 
-def _found(field: str, value: int, release: str = "4.17", features: Features = UNKNOWN) -> list[Finding]:
-    findings = check_record(RECORD.with_values(**{field: value}), Release.parse(release), features).findings
-    return [finding for finding in findings if finding.field == field]
+def _of_host(changes: dict[str, int], release: Release = XEN, features: Features = UNKNOWN) -> list[Finding]:
+    findings = check_record(FLAT.with_values(**changes), release, features).findings
+    return [finding for finding in findings if finding.kills_host]
 
 
-@pytest.mark.parametrize("field, value, release", [
-    ("shadow_gs", BIG, "4.7"), ("shadow_gs", BIG, "4.22"), ("msr_lstar", BIG, "4.7"), ("msr_lstar", BIG, "4.22"),
-    ("dr6", 1 << 32, "4.7"), ("dr6", 1 << 32, "4.11"),
-])
-@pytest.mark.parametrize("vendor", ["intel", None])
-def test_what_xen_writes_unguarded_on_vtx_kills_the_host(
-    field: str, value: int, release: str, vendor: str | None
-) -> None:
-    finding, = _found(field, value, release, Features(vendor=vendor))
-    assert finding.kills_host and finding.as_dict()["kills_host"]
-    assert "or the whole host goes down" in finding.message
+def _features() -> Iterator[Features]:
+    for vendor, is_hap, cr4, bits in product(("intel", "amd", None), (True, False), (None, 0x7FC), (None, 40)):
+        yield Features(cr4_valid=cr4, efer_valid=cr4, maxphysaddr=bits, vendor=vendor, is_hap=is_hap)
 
 
-def test_on_svm_a_wide_dr6_kills_the_domain_alone() -> None:
-    finding, = _found("dr6", 1 << 32, "4.11", Features(vendor="amd"))
-    assert not finding.kills_host and "host" not in finding.message
+def test_the_rules_that_protect_the_host_are_all_in_one_table() -> None:
+    others = (*entry.RULES, *advice.RULES, *vcpuop.rules(), *cpu_record.rules())
+    assert all(rule.kills_host for rule in host.RULES) and not any(rule.kills_host for rule in others)
+    assert {rule.fields[0] for rule in host.RULES} == {next(reversed(change)) for change in (
+        *UNGUARDED, WIDE_DR6, *ASSERTED)} - {"dr7"}
 
 
-@pytest.mark.parametrize("field, value", [("gdtr_base", BIG), ("sysenter_eip", BIG), ("dr7", 1 << 32), ("rip", BIG)])
+@pytest.mark.parametrize("changes", UNGUARDED, ids=str)
+def test_no_vendor_release_or_feature_lifts_what_xen_writes_unguarded(changes: dict[str, int]) -> None:
+    for release, features in product(POINTS, _features()):
+        finding, = _of_host(changes, release, features)
+        assert finding.as_dict()["kills_host"] and "or the whole host goes down" in finding.message
+
+
+def test_a_wide_dr6_is_the_hosts_death_in_all_that_may_write_it() -> None:
+    for release, features in product(POINTS, _features()):
+        assert bool(_of_host(WIDE_DR6, release, features)) is (release.minor < 13)
+
+
+@pytest.mark.parametrize("changes", ASSERTED, ids=str)
+def test_what_a_debug_build_asserts_counts_wherever_xen_has_not_said_that_it_is_none(changes: dict[str, int]) -> None:
+    for release, features in product(POINTS, _features()):
+        found = _of_host(changes, release, features)
+        assert {finding.rule for finding in found} == ({ASSERT} if release.minor > 8 else set())
+        assert all("where Xen is a debug build" in finding.message for finding in found)
+
+
+@pytest.mark.parametrize("changes", ASSERTED, ids=str)
+def test_xens_own_word_relaxes_what_only_debug_builds_assert(changes: dict[str, int]) -> None:
+    assert _of_host(changes, features=Features(is_debug_build=True))
+    assert not _of_host(changes, features=Features(is_debug_build=False))
+    assert _of_host(UNGUARDED[0], features=Features(is_debug_build=False))
+
+
+@pytest.mark.parametrize("changes", SOUND, ids=str)
+def test_what_no_build_asserts_is_left_alone(changes: dict[str, int]) -> None:
+    assert not _of_host(changes, features=Features(is_debug_build=True))
+
+
+def test_a_verdict_that_rests_on_the_build_says_so() -> None:
+    record = FLAT.with_values(tr_arbytes=0x89)
+    assert "is_debug_build" in check_record(record, XEN).depends_on
+    assert "is_debug_build" not in check_record(record, XEN, Features(is_debug_build=False)).depends_on
+    assert "is_debug_build" not in check_record(FLAT, XEN).depends_on
+
+
+def test_a_refusal_of_the_same_field_does_not_hide_it() -> None:
+    record = FLAT.with_values(dr6=1 << 32, cr0=0)
+    assert {"dr6-beyond-32-bits", "cr0-no-et"} <= {found.rule for found in check_record(record, KNOWN[0]).findings}
+
+
+@pytest.mark.parametrize("preset", presets.PRESETS.values(), ids=presets.PRESETS)
+def test_every_preset_is_sound_for_every_build(preset: object) -> None:
+    assert callable(preset)
+    for release in POINTS:
+        record = encoding.to_cpu_record(preset(), release)
+        assert not [found for found in check_record(record, release).findings if found.kills_host]
+
+
+@pytest.mark.parametrize("segment", ["cs", "ds", "ss", "es", "tr"])
+def test_what_vcpuop_takes_comes_to_no_assertion(segment: str) -> None:
+    """And the same context from dom0 does not either: both set the accessed and busy bits first."""
+    image = encoding.to_vcpu_hvm_context(presets.flat32(0x1000, 0x8000))
+    releases = [release for release in KNOWN if release.minor > 8]
+    taken = 0
+    for ar, release in product(range(0x100), (releases[0], releases[-1])):
+        given = image.with_values(**{f"{segment}_ar": ar})
+        if vcpuop.refusals(given, release):
+            continue
+        taken += 1
+        record = encoding.to_cpu_record(encoding.from_vcpu_hvm_context(given), release)
+        findings = (*check_context(given, release).findings, *check_record(record, release).findings)
+        assert not [found for found in findings if found.kills_host]
+    assert taken
+
+
+@pytest.mark.parametrize("field, value", [("sysenter_eip", BIG), ("dr7", 1 << 32), ("rip", BIG)])
 def test_what_only_vm_entry_refuses_kills_the_domain_alone(field: str, value: int) -> None:
-    finding, = _found(field, value)
+    findings = check_record(RECORD.with_values(**{field: value}), XEN).findings
+    finding, = (found for found in findings if found.field == field)
     assert not finding.kills_host and "kills_host" not in finding.as_dict()
+
+
+def _image_of(changes: dict[str, int]) -> Image:
+    return FLAT.with_values(**changes)
+
+
+def test_of_a_host_of_which_all_is_known_no_more_is_said_than_is_so() -> None:
+    amd, intel = Features(vendor="amd", is_debug_build=False), Features(vendor="intel", is_debug_build=False)
+    assert not host.faults(_image_of(UNGUARDED[0]), XEN, amd) and host.faults(_image_of(UNGUARDED[0]), XEN, intel)
+    assert not host.faults(_image_of({"tr_arbytes": 0x89}), XEN, amd)
+
+
+@pytest.mark.parametrize("text, said", [
+    ("Xen\n(XEN) Xen version 4.17.3 (Debian) (a@b) (gcc 12) debug=n Mon Jan  1\n", False),
+    ("Xen\n(XEN) Xen version 4.11.4 (a@b) (gcc) debug=y  Mon\n", True),
+    ("Xen\n(XEN) [    0.000000] Xen version 4.21.1 (a@b) (gcc) debug=n ubsan=y Mon\n", False),
+    ("(XEN) Xen version 4.17.3 (a@b) (gcc) debug=n Mon\n", None),
+    ("x\n(d1) (XEN) Xen version 4.17.3 (a@b) (gcc) debug=n Mon\n", None),
+    ("x\n(XEN) Xen version 4.17.3\n(d1) debug=n \n", None), ("", None),
+    ("x\n(XEN) Xen version 4.9 debug=n x\n(XEN) Xen version 4.9 debug=y x\n", True),
+])
+def test_xens_word_is_its_own_line_at_boot_and_no_guests(text: str, said: bool | None) -> None:
+    assert banner.is_debug_build(text) is said

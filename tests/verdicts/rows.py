@@ -12,7 +12,7 @@ from integration.verdicts.judge import FEATURES
 from integration.verdicts.recipe import BROKEN, FAR, RECORD, VCPUOP, Claim, Recipe
 from verdicts import replaying
 from xenvcpu.abi.layout import Image
-from xenvcpu.rules import advice, check, cpu_record, entry, state, vcpuop
+from xenvcpu.rules import advice, check, cpu_record, entry, host, state, vcpuop
 from xenvcpu.rules.features import UNKNOWN, Features
 from xenvcpu.rules.release import KNOWN, Release
 from xenvcpu.rules.rule import Rule
@@ -25,6 +25,8 @@ Key = Tuple[str, str, str]
 def _tables() -> Iterator[Tuple[str, Rule]]:
     yield from ((VCPUOP, rule) for rule in vcpuop.rules())
     yield from ((RECORD, rule) for rule in cpu_record.rules())
+    # No Xen of the lab is a debug build: what these assert has tests of its own, in tests/rules.
+    yield from (("host", rule) for rule in host.RULES if not rule.is_of_debug_builds)
     yield from (("entry", rule) for rule in entry.RULES)
     yield from (("advice", rule) for rule in advice.RULES)
 
@@ -53,7 +55,7 @@ def of_claim(interface: str, claim: Claim) -> Tuple[str, Sequence[Rule]]:
     Raises:
         KeyError: There are none.
     """
-    for table in (interface, "entry", "advice"):
+    for table in (interface, "host", "entry", "advice"):
         if (table, claim.rule, claim.field) in ROWS:
             return table, ROWS[table, claim.rule, claim.field]
     raise KeyError(claim)

@@ -6,6 +6,10 @@ from __future__ import annotations
 import errno
 
 
+class HostDown(Exception):
+    """Xen itself faulted: every domain of the host is gone. No caller can be told; it is no answer of the model's."""
+
+
 class Refused(Exception):
     """Xen answers a hypercall with an errno.
 

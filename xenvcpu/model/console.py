@@ -24,6 +24,7 @@ class Console:
         self._ring = bytearray()
         self.produced = 0
         self.cleared = 0
+        self._booted = 0
         self._append(text)
 
     def _append(self, text: str) -> None:
@@ -35,6 +36,12 @@ class Console:
     def print(self, line: str) -> None:
         """Print one line as Xen does: with its prefix."""
         self._append(f"(XEN) {line}\n")
+
+    def boot(self, banner: str) -> None:
+        """Print what Xen does at first: a name in large letters, which has no prefix, and its version."""
+        self._append("Xen\n")
+        self.print(banner)
+        self._booted = self.produced
 
     def read(self, most: int, index: int = 0, *, incremental: bool = False, clear: bool = False) -> Tuple[bytes, int]:
         """Read from the ring (XEN_SYSCTL_readconsole).
@@ -65,5 +72,6 @@ class Console:
 
     @property
     def lines(self) -> List[str]:
-        """The lines in the ring, with Xen's prefix."""
-        return self.text.splitlines()
+        """The lines in the ring, with Xen's prefix, but for those of its boot."""
+        booted = self._booted - (self.produced - len(self._ring))
+        return self._ring[max(booted, 0) :].decode("utf-8", "replace").splitlines()

@@ -16,7 +16,7 @@ from xenvcpu.abi.layout import Image
 from xenvcpu.abi.save_stream import Record, Typecode
 from xenvcpu.errors import FormatError
 from xenvcpu.model import extended, judge, paging
-from xenvcpu.model.answer import Refused
+from xenvcpu.model.answer import HostDown, Refused
 from xenvcpu.model.domain import Domain
 from xenvcpu.model.hypervisor import Hypervisor
 from xenvcpu.model.records import Kind
@@ -101,6 +101,7 @@ def load_cpu(host: Hypervisor, domain: Domain, vcpu: Vcpu, payload: bytes) -> No
     if (state, domain.features) != vcpu.accepted:
         record = cpu_record.decode(payload)
         _judge(host, domain, vcpu, record)
+        judge.survive(host, domain, effect.after_load(record, host.release))
         state = _as_loaded(record, host.release)
         vcpu.accepted = state, domain.features
     vcpu.xsave = extended.after_cpu_record(vcpu, state, host.release)
@@ -131,6 +132,8 @@ def _load_msrs(host: Hypervisor, domain: Domain, vcpu: Vcpu, payload: bytes) -> 
     for index, value in pairs:
         for finding in msr_rules.refusals([(index, value)], host.release, Features(vendor=host.vendor)):
             raise Refused.by_name(finding.errno or "ENXIO")
+        for finding in msr_rules.dangers([(index, value)], host.release) if host.vendor == "intel" else ():
+            raise HostDown(f"Xen faults on {finding.field} = {value:#x} [{finding.rule}]")
         held[index] = value
         _store_msrs(vcpu, held)
 

@@ -7,6 +7,7 @@ import collections
 import errno
 from typing import Counter, Dict, Iterable, Optional
 
+from xenvcpu.abi import banner
 from xenvcpu.model.answer import Refused
 from xenvcpu.model.clock import Clock
 from xenvcpu.model.console import Console
@@ -29,6 +30,7 @@ class Hypervisor:
     Attributes:
         release: Which Xen.
         vendor: `intel` (VT-x) or `amd` (SVM).
+        is_debug_build: Whether it is a debug build, which asserts more.
         xfeature_mask: The XSAVE components of the host; 0 for one without XSAVE.
         features: What the host's own CPU policy allows, by which old releases judge a load; None
             if it is that of each domain.
@@ -41,15 +43,17 @@ class Hypervisor:
 
     def __init__(
         self, release: Release, domains: Iterable[Domain] = (), *, vendor: str = "intel", xfeature_mask: int = 7,
-        features: Optional[Features] = None, clock: Optional[Clock] = None,
+        is_debug_build: bool = False, features: Optional[Features] = None, clock: Optional[Clock] = None,
     ) -> None:
         self.release = release
         self.vendor = vendor
+        self.is_debug_build = is_debug_build
         self.xfeature_mask = xfeature_mask
         self.features = features
         self.domains: Dict[int, Domain] = {domain.domid: domain for domain in domains}
         self.clock = Clock() if clock is None else clock
         self.console = Console()
+        self.console.boot(banner.line(str(release), is_debug_build))
         self.hypercalls: Counter[str] = collections.Counter()
         self.changes = 0
 

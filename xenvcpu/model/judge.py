@@ -10,7 +10,9 @@ from xenvcpu.abi.layout import Image
 from xenvcpu.model.domain import Domain
 from xenvcpu.model.hypervisor import Hypervisor
 from xenvcpu.model.vcpu import Vcpu
+from xenvcpu.model.answer import HostDown
 from xenvcpu.rules import cpu_record, entry, vcpuop
+from xenvcpu.rules import host as host_rules
 from xenvcpu.rules.efer import efer_rules
 from xenvcpu.rules.features import Features
 from xenvcpu.rules.release import Since
@@ -28,7 +30,10 @@ _BY_CALLER = frozenset(("flags-unknown",))
 def features(host: Hypervisor, domain: Domain, vcpu: Optional[Vcpu] = None) -> Features:
     """What bounds the registers of a domain's vcpus on this host."""
     registered = None if vcpu is None else vcpu.has_vcpu_info
-    return replace(domain.features, vendor=host.vendor, is_hap=domain.is_hap, registered_vcpu_info=registered)
+    return replace(
+        domain.features, vendor=host.vendor, is_hap=domain.is_hap, registered_vcpu_info=registered,
+        is_debug_build=host.is_debug_build,
+    )
 
 
 def refusals_before_reading(host: Hypervisor, domain: Domain, vcpu: Vcpu) -> Tuple[Finding, ...]:
@@ -47,6 +52,16 @@ def refusals_of_load(host: Hypervisor, domain: Domain, vcpu: Vcpu, record: Image
     if host.features is not None and host.release not in _LOADS_BY_DOMAIN:
         bounds = replace(bounds, cr4_valid=host.features.cr4_valid, efer_valid=host.features.efer_valid)
     return cpu_record.refusals(record, host.release, bounds, vcpuid=vcpu.vcpuid)
+
+
+def survive(host: Hypervisor, domain: Domain, state: Image) -> None:
+    """Nothing, where Xen outlives the load of this state.
+
+    Raises:
+        HostDown: It does not.
+    """
+    for finding in host_rules.faults(state, host.release, features(host, domain)):
+        raise HostDown(f"Xen faults on {finding.field} = {finding.value:#x} [{finding.rule}]")
 
 
 def fatal(host: Hypervisor, domain: Domain, state: Image) -> Sequence[Finding]:

@@ -92,6 +92,11 @@ class ModelLibraries(Faults):
             world.close()
 
     @property
+    def vendor(self) -> Optional[str]:
+        """Whose processor the host has."""
+        return self.host.vendor
+
+    @property
     def path(self) -> Optional[str]:
         """The world file behind the libraries, for another process to open; None for a host in memory."""
         return None if self._world is None else self._world.path

@@ -51,6 +51,7 @@ _CLOCK: _Types = dict.fromkeys(("tsc", "khz", "step"), _NUMBER)
 _HOST: _Types = {
     **dict.fromkeys(("xfeature_mask", "console_produced", "console_cleared"), _NUMBER),
     **dict.fromkeys(("xen", "vendor", "console"), (str,)),
+    "is_debug_build": _FLAG,
 }
 _VENDORS = ("intel", "amd")
 _MOST = {"domid": 0x7FF0 - 1, "pause_count": 255, "maxphysaddr": 52, "khz": 1 << 32, "tsc_khz": 1 << 32}
@@ -184,6 +185,7 @@ def to_json(host: Hypervisor) -> Dict[str, Any]:
     """The whole host as JSON values."""
     return {
         "schema": SCHEMA, "xen": str(host.release), "vendor": host.vendor, "xfeature_mask": host.xfeature_mask,
+        "is_debug_build": host.is_debug_build,
         "clock": _values(host.clock, _CLOCK),
         "console": host.console.text, "console_produced": host.console.produced,
         "console_cleared": host.console.cleared,
@@ -192,6 +194,7 @@ def to_json(host: Hypervisor) -> Dict[str, Any]:
 
 
 def _from_json(found: Dict[str, Any]) -> Hypervisor:
+    found = {"is_debug_build": False, **found}  # not in the files of older versions
     _checked(found, _HOST)
     if found["vendor"] not in _VENDORS:
         raise ValueError(f"vendor is {found['vendor']!r}, not one of {', '.join(_VENDORS)}")
@@ -202,7 +205,7 @@ def _from_json(found: Dict[str, Any]) -> Hypervisor:
     _require("khz", found["clock"]["khz"], _MOST["khz"], 1)
     host = Hypervisor(
         Release.parse(found["xen"]), domains, vendor=found["vendor"], xfeature_mask=found["xfeature_mask"],
-        clock=Clock(**_checked(found["clock"], _CLOCK)),
+        is_debug_build=found["is_debug_build"], clock=Clock(**_checked(found["clock"], _CLOCK)),
     )
     host.console = Console(found["console"])
     host.console.produced, host.console.cleared = found["console_produced"], found["console_cleared"]

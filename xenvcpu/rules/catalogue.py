@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Dict, Iterator, NamedTuple, Tuple
 
-from xenvcpu.rules import advice, cpu_record, entry, vcpuop
+from xenvcpu.rules import advice, cpu_record, entry, host, vcpuop
 from xenvcpu.rules.features import Interface
 from xenvcpu.rules.release import Since
 from xenvcpu.rules.rule import Rule
@@ -41,6 +41,7 @@ class Entry(NamedTuple):
 def _all() -> Iterator[Tuple[Rule, Tuple[Interface, ...]]]:
     yield from ((rule, (Interface.VCPUOP,)) for rule in vcpuop.rules())
     yield from ((rule, (Interface.DOMCTL,)) for rule in cpu_record.rules())
+    yield from ((rule, (Interface.DOMCTL,)) for rule in host.RULES)
     yield from ((rule, _BOTH) for rule in (*entry.RULES, *advice.RULES))
 
 

@@ -10,13 +10,14 @@ from typing import Iterator, Optional, Tuple
 
 from xenvcpu.abi.layout import Image
 from xenvcpu.context.written import Written
-from xenvcpu.rules import advice, control, cpu_record, entry, state, vcpuop
+from xenvcpu.rules import advice, control, cpu_record, entry, host, state, vcpuop
 from xenvcpu.rules.features import UNKNOWN, Features
 from xenvcpu.rules.release import Release
 from xenvcpu.rules.rule import Case
 from xenvcpu.rules.verdict import Finding, Verdict
 
 _BOUND_TO_VENDOR = frozenset(rule.name for rule in entry.RULES if rule.vendor is not None)
+_OF_DEBUG_BUILDS = frozenset(rule.name for rule in host.RULES if rule.is_of_debug_builds)
 _SVM_DOUBTS = (5, 6)
 """Types of a pending event that VT-x has and SVM refuses."""
 
@@ -37,6 +38,8 @@ def _assumed(case: Case, efer: int, vcpuid: Optional[int], fatal: Tuple[Finding,
         yield "maxphysaddr"
     if features.vendor is None and (_doubts_event(case) or any(found.rule in _BOUND_TO_VENDOR for found in fatal)):
         yield "vendor"
+    if features.is_debug_build is None and any(found.rule in _OF_DEBUG_BUILDS for found in fatal):
+        yield "is_debug_build"
     is_vcpuop = "mode" in case.image.values
     if is_vcpuop and features.registered_vcpu_info is None and vcpuop.needs_vcpu_info(release, vcpuid):
         yield "registered_vcpu_info"
@@ -56,7 +59,9 @@ def _apart(findings: Iterator[Finding], told: Tuple[Finding, ...]) -> Iterator[F
 
 def _verdict(refused: Tuple[Finding, ...], case: Case, efer: int, vcpuid: Optional[int]) -> Verdict:
     # Of a context that is refused, the lints still tell what the next try would run into.
-    fatal = tuple(_apart(entry.judge(case), refused))
+    # What protects the host is told in any case. Xen refuses a context before it comes to that, a record mostly.
+    of_host = tuple(_apart(host.judge(case), refused) if "mode" in case.image.values else host.judge(case))
+    fatal = (*of_host, *_apart(entry.judge(case), refused))
     warnings = tuple(_apart(advice.judge(case), refused + fatal))
     return Verdict(refused + fatal + warnings, tuple(_assumed(case, efer, vcpuid, fatal)))
 

@@ -5,7 +5,8 @@ VT-x fails the entry, SVM answers VMEXIT_INVALID, or the first instruction tripl
 the whole domain crashes. Judged is the state after the call, see `state`. A rule that holds on one
 vendor's processors only has that `vendor`; with an unknown vendor it counts.
 
-The segments and a pending event have modules of their own, `entry_segments` and `entry_events`.
+The segments and a pending event have modules of their own, `entry_segments` and `entry_events`; what Xen itself faults
+on is in `host`.
 """
 
 from __future__ import annotations
@@ -33,7 +34,6 @@ _SDM_TABLES = "SDM volume 3C, 26.3.1.3"
 _SDM_RIP = "SDM volume 3C, 26.3.1.4"
 _APM = "APM volume 2, 15.5.1"
 _BOTH = f"{_SDM_CONTROL}; {_APM}"
-_UNGUARDED = "vmx_restore_guest_msrs; SDM volume 4, 2.1"
 
 _RFLAGS_KNOWN = effect.EFLAGS_ALL | EFLAGS_MBS
 _AR_L_AND_D = AR_L | AR_DB
@@ -43,11 +43,11 @@ _PDPT_ALIGNMENT = 32
 
 def _lint(
     name: str, fields: str, broken: Predicate, needed: str, remedy: str, source: str, vendor: Optional[str] = None,
-    releases: Since = ALWAYS, *, kills_host: bool = False,
+    releases: Since = ALWAYS,
 ) -> Rule:
     return Rule(
         name, tuple(fields.split()), needed, remedy, broken, source, level=Level.FATAL, releases=releases,
-        vendor=vendor, kills_host=kills_host,
+        vendor=vendor,
     )
 
 
@@ -130,11 +130,6 @@ _CONTROL = (
         "clear them", _BOTH,
     ),
     _lint(
-        # Later, Xen keeps 32 bits of it, and from 4.18 on the load refuses more.
-        "dr6-beyond-32-bits", "dr6", lambda case: is_wide(case["dr6"]), "bits 32 and above of DR6 must be zero",
-        "clear them", f"__restore_debug_registers; {_APM}", releases=Until("4.12"), kills_host=True,
-    ),
-    _lint(
         "efer-reserved", "msr_efer", lambda case: bool(case["msr_efer"] & ~efer_known(case.release)),
         "reserved bits of EFER must be zero", "clear them", _APM, AMD, Until(*REFUSES_UNKNOWN.first),
     ),
@@ -175,13 +170,13 @@ _FLOW = (
 )
 
 
-def _canonical(field: str, source: str, segment: Optional[str] = None, *, kills_host: bool = False) -> Rule:
+def _canonical(field: str, source: str, segment: Optional[str] = None) -> Rule:
     def broken(case: Case) -> bool:
         return not is_canonical(case[field]) and (segment is None or is_present(case, segment))
 
     return _lint(
         "base-not-canonical", field, broken, "the address must be canonical (bits 63 to 47 all the same)",
-        "give the sign-extended 48-bit address", source, INTEL, kills_host=kills_host,
+        "give the sign-extended 48-bit address", source, INTEL,
     )
 
 
@@ -190,8 +185,6 @@ _ADDRESSES = (
     _canonical("ldtr_base", "SDM volume 3C, 26.3.1.2", "ldtr"),
     *(_canonical(f"{name}_base", _SDM_TABLES) for name in ("gdtr", "idtr")),
     *(_canonical(name, _SDM_CONTROL) for name in ("sysenter_esp", "sysenter_eip")),
-    # STAR and SYSCALL_MASK are written there too; the processor takes any value of them, a guest's own as well.
-    *(_canonical(name, _UNGUARDED, kills_host=True) for name in ("shadow_gs", "msr_lstar")),
 )
 
 

@@ -28,6 +28,7 @@ class Features:
         vendor: `intel` (VT-x) or `amd` (SVM) as the host has it.
         is_hap: Whether the domain uses hardware-assisted paging; shadow paging else.
         registered_vcpu_info: Whether a vcpu numbered 32 or above has a registered vcpu_info.
+        is_debug_build: Whether Xen is a debug build, by its own word. A start asks Xen, and takes nobody else's.
     """
 
     cr4_valid: Optional[int] = None
@@ -36,6 +37,7 @@ class Features:
     vendor: Optional[str] = None
     is_hap: bool = True
     registered_vcpu_info: Optional[bool] = None
+    is_debug_build: Optional[bool] = None
 
 
 UNKNOWN = Features()

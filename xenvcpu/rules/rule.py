@@ -25,6 +25,7 @@ HARDWARE = {INTEL: "VT-x", AMD: "SVM"}
 _BEYOND_32_BITS = 1 << 32
 KILLS_HOST = ", or the whole host goes down"
 """What a message says behind a need that Xen itself faults on."""
+_IN_DEBUG_BUILDS = " where Xen is a debug build"
 
 
 class Case(Dict[str, int]):
@@ -77,11 +78,6 @@ class Case(Dict[str, int]):
         return f"{field} = {value:#x} (in {meant.form} form, taken as {meant.ar:#x})"
 
 
-def may_be_vtx(features: Features) -> bool:
-    """Whether the host may have VT-x: it has, or its vendor is unknown."""
-    return features.vendor in (None, INTEL)
-
-
 Predicate = Callable[[Case], bool]
 Text = Callable[[Case], str]
 
@@ -106,7 +102,9 @@ class Rule:
         vendor: The vendor on whose processors it holds, `intel` (VT-x) or `amd` (SVM); None for both.
         detail: What else was given, in words, put behind the first field's value.
         console: The line that Xen prints, without prefix; None where it is silent.
-        kills_host: Whether Xen itself faults on VT-x when it is broken: it writes the value to the processor unguarded.
+        kills_host: Whether Xen itself faults when it is broken, and takes every domain down; such rules are in
+            `xenvcpu.rules.host`.
+        is_of_debug_builds: Whether that is so in debug builds of Xen only.
     """
 
     name: str
@@ -121,6 +119,7 @@ class Rule:
     detail: Text = _nothing
     console: Optional[Text] = None
     kills_host: bool = False
+    is_of_debug_builds: bool = False
 
     @property
     def hardware(self) -> str:
@@ -135,14 +134,14 @@ class Rule:
         """The finding for a case that breaks the rule."""
         first = self.fields[0]
         where = f" ({self.hardware} only)" if self.hardware else ""
-        kills_host = self.kills_host and may_be_vtx(case.features)
-        needed = f"{self.needed}{KILLS_HOST if kills_host else ''}"
+        risk = KILLS_HOST if self.kills_host else ""
+        builds = _IN_DEBUG_BUILDS if self.is_of_debug_builds else ""
         return Finding(
             rule=self.name, level=self.level, field=case.field(first), value=case.given(first),
-            message=f"{case.says(first)}{self.detail(case)}: {needed}{where}; {self.remedy}",
+            message=f"{case.says(first)}{self.detail(case)}: {self.needed}{risk}{builds}{where}; {self.remedy}",
             errno="EINVAL" if self.level is Level.REJECTED else None,
             console=None if self.console is None else self.console(case), source=self.source,
-            kills_host=kills_host,
+            kills_host=self.kills_host,
         )
 
 
