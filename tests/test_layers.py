@@ -18,11 +18,11 @@ VALUES = {"context", "abi", "rules", "errors", "encoding", "draft", "contextfile
 CBIND = {"_xen", "libraries", "capturedlog"}
 ALLOWED: Dict[str, Set[str]] = {
     **{name: VALUES for name in VALUES},
-    "_xen": set(), "libraries": CBIND | {"errors"}, "capturedlog": CBIND | {"errors"},
-    "ports": VALUES | CBIND,
+    "_xen": set(), "libraries": CBIND | {"errors", "processor"}, "capturedlog": CBIND | {"errors"},
+    "ports": VALUES | CBIND, "processor": VALUES, "hostword": VALUES,
     "newvcpu": VALUES, "readback": VALUES, "calls": VALUES, "capture": VALUES, "left": set(), "deadline": {"errors"},
     "plan": VALUES | {"newvcpu", "calls"}, "stopplan": VALUES | {"calls"},
-    "recoverplan": VALUES | {"calls", "keptfile", "plan"}, "privatefolder": {"errors"},
+    "recoverplan": VALUES | {"calls", "keptfile", "newvcpu", "plan"}, "privatefolder": {"errors"},
     "putback": VALUES | {"capture", "left", "readback", "ports"},
     "keptfile": VALUES | {"capture", "left", "privatefolder"},
     "plaintext": set(), "systemlog": set(), "audit": {"plaintext", "systemlog"},

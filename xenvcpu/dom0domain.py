@@ -13,6 +13,7 @@ from xenvcpu.abi.vcpu_info import Runstate
 from xenvcpu.deadline import Deadline
 from xenvcpu.errors import DomainError, HypercallError, VcpuDownError
 from xenvcpu.execute import StartReport, execute
+from xenvcpu.hostword import judged
 from xenvcpu.keeper import Keeper
 from xenvcpu.keptfile import KeptFile
 from xenvcpu.newvcpu import Render
@@ -140,10 +141,20 @@ class Dom0Domain:
     ) -> Plan:
         """Plan a start; nothing is touched. See `xenvcpu.plan.make_plan` for what it raises."""
         found = self.state()
-        plan = make_plan(
-            self.info, self.name, vcpuids, render, self.release, online=found.online, features=features, force=force
-        )
-        return plan.beside(found)
+        return self._plan(vcpuids, render, features, force, found.online).beside(found)
+
+    def foresee(
+        self, vcpuids: Sequence[int], render: Render, *, features: Features = UNKNOWN, force: bool = False
+    ) -> Plan:
+        """As `plan`, but without a look at which vcpus are online: under the pause that is looked at again."""
+        return self._plan(vcpuids, render, features, force)
+
+    def _plan(
+        self, vcpuids: Sequence[int], render: Render, features: Features, force: bool, online: Sequence[int] = ()
+    ) -> Plan:
+        return judged(self._port, features, lambda known: make_plan(
+            self.info, self.name, vcpuids, render, self.release, online=online, features=known, force=force
+        ))
 
     def start(
         self, vcpuids: Sequence[int], render: Render, *, features: Features = UNKNOWN, force: bool = False
@@ -163,8 +174,7 @@ class Dom0Domain:
             StartError: Xen holds something else than was loaded; the domain was put back.
         """
         self._require_hvm()
-        plan = make_plan(self.info, self.name, vcpuids, render, self.release, features=features, force=force)
-        return self.execute(plan)
+        return self.execute(self.foresee(vcpuids, render, features=features, force=force))
 
     def execute(self, plan: Plan) -> StartReport:
         """Carry out a plan that was made before."""

@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
+from xenvcpu import processor
 from xenvcpu._xen import ffi
 from xenvcpu.errors import LibraryMissingError
 from xenvcpu.capturedlog import CapturedLog
@@ -67,6 +68,11 @@ class Libraries:
         self.ffi = ffi
         self._minor = running_minor(hypervisor)
         self._dlopen = dlopen
+
+    @cached_property
+    def vendor(self) -> Optional[str]:
+        """Whose processor the host has, as CPUID says here; `intel`, `amd` or None."""
+        return processor.vendor()
 
     @cached_property
     def libc(self) -> Any:

@@ -6,12 +6,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple, Tuple, Type
 
-from xenvcpu.abi import save_stream
+from xenvcpu.abi import cpu_record, save_stream
 from xenvcpu.abi.domain_info import DomainInfo
 from xenvcpu.abi.save_stream import Record
 from xenvcpu.calls import Calls
 from xenvcpu.errors import ChangeError, DomainChangedError
 from xenvcpu.keptfile import KeptFile
+from xenvcpu.newvcpu import require_safe
 from xenvcpu.plan import refuse_pat_loss
 from xenvcpu.savedstate import SavedState, with_tsc
 
@@ -67,6 +68,7 @@ class RecoverPlan:
             DomainChangedError: The capture is of another domain or of another life of it, or of another Xen; or what
                 was left was not seen, and `force` does not go by what may be.
             PatLostError: The load would change the memory types of a vcpu that is online.
+            RefusedContextError: Xen itself would fault on a captured record: Xen did not save it so.
         """
         self.require_same(found)
         missing, surplus = self.recovered(found)
@@ -75,6 +77,8 @@ class RecoverPlan:
         refuse_pat_loss(self.domain, found, force=self.force)
         before = self.kept.capture.state
         new = [self._record(before, found, vcpuid) for vcpuid in missing]
+        for record in new:
+            require_safe(cpu_record.decode(record.payload), found.release, record.instance)
         beside = [of[vcpuid] for of in (before.xsave, before.kept_mtrr) for vcpuid in missing if vcpuid in of]
         stream = save_stream.join((found.header, *found.kept, *new, *beside, save_stream.END))
         return Calls(stream, surplus, new)

@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import json
 import uuid
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Callable, Iterator
 
 import pytest
 
 from xenvcpu import keptfile
+from xenvcpu.abi import cpu_record
 from xenvcpu.capture import Capture
 from xenvcpu.deadline import Patience
 from xenvcpu.guard.folders import of_world
@@ -139,6 +141,16 @@ def test_what_was_not_seen_to_be_lost_is_brought_back_only_by_force(run: Run, wo
     assert "Xen could not be asked" in run("--host", world, "recover", kept).err
     assert run("--host", world, "recover", kept, "--dry-run").code == 1 and online(run, world) == [0, 2]
     assert run("--host", world, "recover", kept, "--force").code == 0 and online(run, world) == [0, 1]
+
+
+def test_a_capture_that_would_take_the_host_down_is_refused(run: Run, world: str, kept: str) -> None:
+    found = keptfile.read(kept)
+    record = found.capture.state.cpu[1].payload
+    deadly = cpu_record.decode(record).with_values(msr_lstar=1 << 63).pack()
+    capture = replace(found.capture, stream=found.capture.stream.replace(record, deadly))
+    again = keptfile.keep(capture, found.left, str(Path(kept).parent))
+    refused = run("--host", world, "recover", again)
+    assert refused.code == 3 and "the whole host goes down" in refused.err and online(run, world) == [0, 2]
 
 
 def test_vcpus_that_were_not_lost_are_let_be(run: Run, world: str, kept: str) -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING, Any, List, Optional, Tuple
 
-from xenvcpu.abi import domain_info, guest_context, vcpu_info
+from xenvcpu.abi import banner, domain_info, guest_context, vcpu_info
 from xenvcpu.abi.domain_info import DomainInfo
 from xenvcpu.abi.layout import Image
 from xenvcpu.abi.xen_version import EXTRAVERSION_SIZE, XENVER_EXTRAVERSION, XENVER_VERSION
@@ -161,18 +161,35 @@ class Dom0Port(LibraryHandle):
             "xc_vcpu_setcontext", self._lib.xc_vcpu_setcontext(self._xch, domid, vcpuid, self._ffi.NULL), domid, vcpuid
         )
 
+    @property
+    def vendor(self) -> Optional[str]:
+        """Whose processor the host has: `intel` (VT-x) or `amd` (SVM); None where that is not to be seen."""
+        found: Optional[str] = self._libraries.vendor
+        return found
+
+    def is_debug_build(self) -> Optional[bool]:
+        """Whether Xen is a debug build, as it said when it booted; None when its console holds that no more."""
+        try:
+            return banner.is_debug_build(self._printed(self._ffi.new("uint32_t *")))
+        except HypercallError:
+            return None
+
     def console(self) -> str:
         """What Xen printed on its console since the last call (or since it booted).
 
         As many C calls as it takes, up to a bound: on a large host the console keeps more than one buffer holds,
         and a guest may print without end.
         """
+        return self._printed(self._console_index)
+
+    def _printed(self, index: Any) -> str:
+        """What is in the ring from an index on, which goes on to where it ends."""
         text = self._ffi.new("char[]", _CONSOLE_SIZE)
         length = self._ffi.new("unsigned int *", _CONSOLE_SIZE)
         parts: List[bytes] = []
         while length[0] == _CONSOLE_SIZE and len(parts) < _CONSOLE_READS:
             self._checked(
-                "xc_readconsolering", self._lib.xc_readconsolering(self._xch, text, length, 0, 1, self._console_index)
+                "xc_readconsolering", self._lib.xc_readconsolering(self._xch, text, length, 0, 1, index)
             )
             parts.append(bytes(self._ffi.buffer(text, length[0])))
         return b"".join(parts).decode("utf-8", "replace")

@@ -12,7 +12,7 @@ from xenvcpu.errors import DomainError, XenVcpuError
 from xenvcpu.execute import StartReport
 from xenvcpu.guestdomain import GuestDomain
 from xenvcpu.guestplan import GuestPlan
-from xenvcpu.plan import Plan, make_plan
+from xenvcpu.plan import Plan
 from xenvcpu.rules.features import UNKNOWN, Features
 from xenvcpu.rules.verdict import Finding
 from xenvcpu.toolstacks.declaration import Declaration
@@ -137,7 +137,7 @@ def _plan(domain: Domain, declaration: Declaration, change: Change, features: Fe
         if declaration.reset:
             raise DomainError("inside a guest a vcpu that ran cannot be reset: Xen allows that from dom0 only")
         return domain.plan(change.start, render, features=features)
-    return make_plan(domain.info, domain.name, change.start, render, domain.release, features=features)
+    return domain.foresee(change.start, render, features=features)
 
 
 def foresee_stop(domain: Domain, vcpus: str) -> Change:

@@ -11,6 +11,7 @@ from xenvcpu.dom0domain import Dom0Domain
 from xenvcpu.errors import DomainError, HostError, XenVcpuError
 from xenvcpu.execute import StartReport
 from xenvcpu.host import Host
+from xenvcpu.hostword import judged
 from xenvcpu.newvcpu import NewVcpu, prepare
 from xenvcpu.rules.features import UNKNOWN, Features
 from xenvcpu.toolstacks import firmware
@@ -101,9 +102,13 @@ def foresee(host: Host, xl: Xl, wish: Wish) -> Tuple[Config, Tuple[NewVcpu, ...]
 
 
 def _judged(host: Host, wish: Wish, vcpuid: int) -> NewVcpu:
-    render = wish.declaration.template.render
-    vcpu = prepare(vcpuid, render(vcpuid), host.dom0.release, wish.features).safe_for_host()
-    return vcpu if wish.force else vcpu.accepted()
+    wanted, port = wish.declaration.template.render(vcpuid), host.dom0
+
+    def judge(known: Features) -> NewVcpu:
+        vcpu = prepare(vcpuid, wanted, port.release, known).safe_for_host()
+        return vcpu if wish.force else vcpu.accepted()
+
+    return judged(port, wish.features, judge)
 
 
 def create(host: Host, xl: Xl, wish: Wish) -> Created:
