@@ -88,7 +88,7 @@ def test_exit_codes(tiny_guest: Factory, flat32: Path) -> None:
     guest = tiny_guest(vcpus=2)
     by_rule = xenvcpu("start", guest.name, "1", flat32, "--set", "cr4=0x8000")
     assert by_rule.returncode == 3 and "cr4" in by_rule.stderr
-    by_xen = xenvcpu("start", guest.name, "1", flat32, "--set", "cr4=0x8000", "--force")
+    by_xen = xenvcpu("start", guest.name, "1", flat32, "--set", "cr4=0x8000", "--ignore-rules", "cr4-bit")
     assert by_xen.returncode == 4 and f"HVM{guest.domid} restore" in by_xen.stderr, by_xen.stderr
     assert xenvcpu("list", "nosuchdomain").returncode == 1
     assert guest.online() == [0]

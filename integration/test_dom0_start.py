@@ -14,6 +14,7 @@ from integration.evidence import xl
 from integration.evidence.tiny import TinyGuest
 from xenvcpu.abi import mtrr
 from xenvcpu.abi.save_stream import END, Record, Typecode, join
+from xenvcpu.allowances import EVERY_RULE
 from xenvcpu.api import Host, open_host
 from xenvcpu.errors import HypercallError, LastVcpuError, RefusedContextError
 
@@ -96,7 +97,7 @@ def test_with_the_rules_bypassed_xen_refuses_and_the_guest_is_unharmed(
     bad = starts.context(guest, "flat32", 3).replace(**changes)
     good = starts.context(guest, "flat32", 2)
     with pytest.raises(HypercallError) as caught:
-        domain.start([2, 3], lambda vcpuid: bad if vcpuid == 3 else good, force=True)
+        domain.start([2, 3], lambda vcpuid: bad if vcpuid == 3 else good, allow=EVERY_RULE)
     assert caught.value.errno == errno.EINVAL and caught.value.restored is True
     assert any("restore" in line for line in caught.value.console), caught.value.console
     assert guest.online() == [0, 1]

@@ -21,6 +21,7 @@ from integration.promises import IS_BRISK
 from xenvcpu import encoding
 from xenvcpu.abi import mtrr
 from xenvcpu.abi.save_stream import END, Record, Typecode, join
+from xenvcpu.allowances import Allowances
 from xenvcpu.api import Dom0Domain, Host, flat32, open_host
 from xenvcpu.errors import DeviceAccessError, HypercallError, PatLostError, RefusedContextError
 from xenvcpu.rules.release import Since
@@ -92,9 +93,9 @@ def talk_to_the_device(guest: HvmGuest, domain: Dom0Domain, vcpuid: int) -> None
 def assert_served(guest: HvmGuest, vcpuid: int, *, is_cut_off: bool = False) -> None:
     """That vcpu goes on, and every read was answered, also that which was under way when another vcpu started.
 
-    With `is_cut_off`, as by `force`, it may have lost such reads and no more: Xen moves the vcpu behind an IN before
-    QEMU has answered it, and drops the answer at a load. AL keeps what it had, which the stub makes the byte that it
-    read before, or zero. Only the last such round is seen byte by byte.
+    With `is_cut_off`, where that is allowed, it may have lost such reads and no more: Xen moves the vcpu behind an IN
+    before QEMU has answered it, and drops the answer at a load. AL keeps what it had, which the stub makes the byte
+    that it read before, or zero. Only the last such round is seen byte by byte.
     """
     await_rounds(guest, vcpuid)
     seen = guest.stubs.device(vcpuid)
@@ -210,7 +211,7 @@ def test_refusals_leave_it_and_its_device_model_as_they_are(driven: Driven) -> N
         domain.start([2], lambda vcpuid: bad)
     assert by_rule.value.rule == "cr4-bit"
     with pytest.raises(HypercallError) as by_xen:
-        domain.start([2], lambda vcpuid: bad, force=True)
+        domain.start([2], lambda vcpuid: bad, allow=Allowances.of("device-access-loss", ignore_rules=["cr4-bit"]))
     assert (by_xen.value.errno, by_xen.value.restored) == (errno.EINVAL, True)
     assert any("bad CR4" in line for line in by_xen.value.console), by_xen.value.console
     assert guest.online() == [0, 1]
@@ -219,7 +220,7 @@ def test_refusals_leave_it_and_its_device_model_as_they_are(driven: Driven) -> N
 
 
 def test_a_pat_that_could_not_be_put_back_is_refused_by_name(driven: Driven, host: Host) -> None:
-    """The firmware's variable MTRRs are saved wrongly, so a start would lose the boot vcpu's PAT; it can be forced."""
+    """The firmware's variable MTRRs are saved wrongly, so a start would lose the boot vcpu's PAT; it can be allowed."""
     guest, domain = driven
     if not machine.is_amd():
         pytest.skip("Intel's processors keep the PAT over a load")
@@ -235,7 +236,7 @@ def test_a_pat_that_could_not_be_put_back_is_refused_by_name(driven: Driven, hos
     with pytest.raises(PatLostError):
         domain.start([1], lambda vcpuid: context)
     assert (guest.online(), domain.state().own_pats) == ([0], {0: LINUX_PAT})
-    domain.start([1], lambda vcpuid: context, force=True)
+    domain.start([1], lambda vcpuid: context, allow=Allowances.of("pat-loss"))
     assert guest.dump(1)["rdi"] == context.rdi
     assert domain.state().own_pats == {}
     assert_unharmed(guest)

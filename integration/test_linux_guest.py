@@ -290,7 +290,7 @@ def test_refusals_inside_leave_the_vcpu_fresh(linux: LinuxGuest) -> None:
     asked = flat(linux, 2)
     status, output = inside(linux, f"start self 2 {asked} --set cs_ar=0xc93")
     assert status == 3 and "cs-not-code" in output, output
-    status, output = inside(linux, f"start self 2 {asked} --set cs_ar=0xc93 --force")
+    status, output = inside(linux, f"start self 2 {asked} --set cs_ar=0xc93 --ignore-rules cs-not-code")
     assert status == 4 and "EINVAL" in output, output
     status, output = inside(linux, f"start self 2 {asked} --set r8=1")
     assert status != 0 and "r8" in output, output

@@ -14,7 +14,10 @@ PACKAGE = Path(__file__).resolve().parents[1] / "xenvcpu"
 if not PACKAGE.is_dir():  # an sdist's tests beside an installed package
     PACKAGE = Path(str(importlib.util.find_spec("xenvcpu").origin)).parent  # type: ignore[union-attr]
 
-VALUES = {"context", "abi", "rules", "errors", "encoding", "draft", "contextfile", "savedstate", "vcpuset", "vcpustate"}
+VALUES = {
+    "allowances", "context", "abi", "rules", "errors", "encoding", "draft", "contextfile", "savedstate", "vcpuset",
+    "vcpustate",
+}
 CBIND = {"_xen", "libraries", "capturedlog"}
 ALLOWED: Dict[str, Set[str]] = {
     **{name: VALUES for name in VALUES},

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
-    "PRESETS", "DescriptorTable", "Dom0Domain", "Features", "Finding", "GuestDomain", "Host", "Level", "Mode",
-    "Release", "Segment", "SegmentAttributes", "StartReport", "VcpuContext", "VcpuState", "Verdict",
+    "PRESETS", "Allowances", "DescriptorTable", "Dom0Domain", "Features", "Finding", "GuestDomain", "Host", "Level",
+    "Mode", "Release", "Segment", "SegmentAttributes", "StartReport", "VcpuContext", "VcpuState", "Verdict",
     "check_context", "check_record", "compat32", "flat32", "long64", "open_host", "pae32", "pvh", "real16",
 ]
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from xenvcpu.abi.vcpu_hvm_context import Mode
+from xenvcpu.allowances import Allowances
 from xenvcpu.context.presets import PRESETS, compat32, flat32, long64, pae32, pvh, real16
 from xenvcpu.context.segment import DescriptorTable, Segment, SegmentAttributes
 from xenvcpu.context.vcpu_context import VcpuContext
@@ -18,7 +19,7 @@ from xenvcpu.rules.verdict import Finding, Level, Verdict
 from xenvcpu.vcpustate import VcpuState
 
 __all__ = [
-    "PRESETS", "DescriptorTable", "Dom0Domain", "Features", "Finding", "GuestDomain", "Host", "Level", "Mode",
-    "Release", "Segment", "SegmentAttributes", "StartReport", "VcpuContext", "VcpuState", "Verdict", "check_context",
-    "check_record", "compat32", "flat32", "long64", "open_host", "pae32", "pvh", "real16",
+    "PRESETS", "Allowances", "DescriptorTable", "Dom0Domain", "Features", "Finding", "GuestDomain", "Host", "Level",
+    "Mode", "Release", "Segment", "SegmentAttributes", "StartReport", "VcpuContext", "VcpuState", "Verdict",
+    "check_context", "check_record", "compat32", "flat32", "long64", "open_host", "pae32", "pvh", "real16",
 ]

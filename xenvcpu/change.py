@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol, Tuple, Type
 
 from xenvcpu.abi.domain_info import DomainInfo
+from xenvcpu.allowances import Allowances
 from xenvcpu.calls import Calls
 from xenvcpu.errors import ChangeError
 from xenvcpu.savedstate import SavedState
@@ -32,8 +33,8 @@ class Change(Protocol):
         """Whether it loads CPU records; otherwise only a put-back does."""
 
     @property
-    def force(self) -> bool:
-        """Whether what it would be refused for, and can be accepted, is accepted."""
+    def allow(self) -> Allowances:
+        """What it may do although it would be refused."""
 
     @property
     def failed(self) -> Type[ChangeError]:

@@ -13,6 +13,7 @@ from typing import Iterator, List, Optional
 
 from xenvcpu.abi import ioreq
 from xenvcpu.abi.domain_info import DomainInfo
+from xenvcpu.allowances import Allowance
 from xenvcpu.change import Change
 from xenvcpu.deadline import Deadline
 from xenvcpu.errors import DeviceAccessError, HypercallError, RestrictedError, XenVcpuError
@@ -25,7 +26,8 @@ _SHORTEST, _LONGEST = 0.001, 0.01
 """Seconds in which the vcpus run before it is looked again: more each time."""
 _ENOUGH = 0.2
 """Seconds that another try needs: with fewer left, what is told shall be this, and not that the guard is late."""
-_REMEDY = "try again, or accept that it is cut off: --force"
+_OPTION = Allowance.DEVICE_ACCESS_LOSS.option
+_REMEDY = f"try again, or accept that it is cut off: {_OPTION}"
 
 
 class DeviceRequests:
@@ -41,9 +43,8 @@ class DeviceRequests:
     def __init__(self, port: Dom0Port, change: Change, deadline: Deadline) -> None:
         self._port, self._change, self._deadline = port, change, deadline
         self._domid = change.domain.domid
-        self._is_due = (
-            change.loads and not change.force and port.release in CANCELS_ACCESS and change.domain.has_device_model
-        )
+        is_at_risk = change.loads and port.release in CANCELS_ACCESS and change.domain.has_device_model
+        self._is_due = is_at_risk and Allowance.DEVICE_ACCESS_LOSS not in change.allow
         self._pages: Optional[IoreqPort] = None
         self._tries = 0
         self.vcpuid: Optional[int] = None
@@ -76,7 +77,7 @@ class DeviceRequests:
             raise DeviceAccessError(
                 f"it cannot be seen whether vcpus of domain {self._domid} are in the middle of an access to an emulated"
                 f" device, which a load would cut off ({error}); nothing was touched", domid=self._domid,
-                remedy="accept that one may be: --force",
+                remedy=f"accept that one may be: {_OPTION}",
             ) from error
 
     def are_none(self, now: DomainInfo) -> bool:

@@ -10,6 +10,7 @@ from xenvcpu.abi.domain_info import DomainInfo
 from xenvcpu.abi.layout import Image
 from xenvcpu.abi.save_stream import Typecode
 from xenvcpu.abi.vcpu_info import Runstate
+from xenvcpu.allowances import NONE, Allowances
 from xenvcpu.deadline import Deadline
 from xenvcpu.errors import DomainError, HypercallError, VcpuDownError
 from xenvcpu.execute import StartReport, execute
@@ -137,27 +138,27 @@ class Dom0Domain:
         return tuple(vcpuid for vcpuid in range(self.info.vcpu_count) if vcpuid not in online)
 
     def plan(
-        self, vcpuids: Sequence[int], render: Render, *, features: Features = UNKNOWN, force: bool = False
+        self, vcpuids: Sequence[int], render: Render, *, features: Features = UNKNOWN, allow: Allowances = NONE
     ) -> Plan:
         """Plan a start; nothing is touched. See `xenvcpu.plan.make_plan` for what it raises."""
         found = self.state()
-        return self._plan(vcpuids, render, features, force, found.online).beside(found)
+        return self._plan(vcpuids, render, features, allow, found.online).beside(found)
 
     def foresee(
-        self, vcpuids: Sequence[int], render: Render, *, features: Features = UNKNOWN, force: bool = False
+        self, vcpuids: Sequence[int], render: Render, *, features: Features = UNKNOWN, allow: Allowances = NONE
     ) -> Plan:
         """As `plan`, but without a look at which vcpus are online: under the pause that is looked at again."""
-        return self._plan(vcpuids, render, features, force)
+        return self._plan(vcpuids, render, features, allow)
 
     def _plan(
-        self, vcpuids: Sequence[int], render: Render, features: Features, force: bool, online: Sequence[int] = ()
+        self, vcpuids: Sequence[int], render: Render, features: Features, allow: Allowances, online: Sequence[int] = ()
     ) -> Plan:
         return judged(self._port, features, lambda known: make_plan(
-            self.info, self.name, vcpuids, render, self.release, online=online, features=known, force=force
+            self.info, self.name, vcpuids, render, self.release, online=online, features=known, allow=allow
         ))
 
     def start(
-        self, vcpuids: Sequence[int], render: Render, *, features: Features = UNKNOWN, force: bool = False
+        self, vcpuids: Sequence[int], render: Render, *, features: Features = UNKNOWN, allow: Allowances = NONE
     ) -> StartReport:
         """Start vcpus, all in one load. The other vcpus go on as they were, paused for milliseconds.
 
@@ -165,7 +166,7 @@ class Dom0Domain:
             vcpuids: The vcpus, each down.
             render: What each starts with, by vcpuid.
             features: What is known of the domain's CPU policy.
-            force: Load although a rule or lint refuses.
+            allow: What it may do although it would be refused.
 
         Raises:
             DomainError: Not an HVM or PVH domain.
@@ -174,20 +175,20 @@ class Dom0Domain:
             StartError: Xen holds something else than was loaded; the domain was put back.
         """
         self._require_hvm()
-        return self.execute(self.foresee(vcpuids, render, features=features, force=force))
+        return self.execute(self.foresee(vcpuids, render, features=features, allow=allow))
 
     def execute(self, plan: Plan) -> StartReport:
         """Carry out a plan that was made before."""
         return execute(self._port, self._keeper, plan)
 
-    def stop(self, vcpuids: Sequence[int], *, force: bool = False) -> Tuple[int, ...]:
+    def stop(self, vcpuids: Sequence[int], *, allow: Allowances = NONE) -> Tuple[int, ...]:
         """Take vcpus away: down and uninitialised (XEN_DOMCTL_setvcpucontext with no context).
 
         Returns:
             The vcpus that were online and are no more.
 
         Raises:
-            LastVcpuError: No vcpu would be left online; `force` allows that.
+            LastVcpuError: No vcpu would be left online; `Allowance.LAST` allows that.
             DomainError: Not an HVM or PVH domain: of a PV vcpu, a reset drops its page tables too.
             XenVcpuError: See `xenvcpu.transaction.carry_out`.
         """
@@ -197,16 +198,16 @@ class Dom0Domain:
         initialised = tuple(vcpuid for vcpuid in wanted if self._port.is_initialised(self.domid, vcpuid))
         if not initialised:
             return ()
-        outcome = carry_out(self._port, self._keeper, StopPlan(self.info, wanted, initialised, force))
+        outcome = carry_out(self._port, self._keeper, StopPlan(self.info, wanted, initialised, allow))
         return tuple(vcpuid for vcpuid in wanted if vcpuid in outcome.found.cpu)
 
-    def plan_recovery(self, kept: KeptFile, *, force: bool = False) -> Recovered:
+    def plan_recovery(self, kept: KeptFile, *, allow: Allowances = NONE) -> Recovered:
         """What `recover` would do now; nothing is touched. It raises what that does."""
-        plan, found = RecoverPlan(self.info, kept, force), self.state()
+        plan, found = RecoverPlan(self.info, kept, allow), self.state()
         plan.require_same(found)
         return plan.recovered(found)
 
-    def recover(self, kept: KeptFile, *, force: bool = False) -> Recovered:
+    def recover(self, kept: KeptFile, *, allow: Allowances = NONE) -> Recovered:
         """Bring back what a change that failed has left otherwise; see `RecoverPlan`.
 
         Raises:
@@ -214,5 +215,5 @@ class Dom0Domain:
             XenVcpuError: See `xenvcpu.transaction.carry_out`.
         """
         self._require_hvm()
-        plan = RecoverPlan(self.info, kept, force)
+        plan = RecoverPlan(self.info, kept, allow)
         return plan.recovered(carry_out(self._port, self._keeper, plan).found)

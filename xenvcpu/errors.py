@@ -181,6 +181,24 @@ class DeviceAccessError(DomainError):
         self.remedy = remedy
 
 
+class NestedHvmError(DomainError):
+    """A vcpu that is online may run a guest of its own, which a load would break; nothing was touched.
+
+    Attributes:
+        rule: The name of the rule.
+        remedy: What to do about it.
+    """
+
+    rule = "nested-hvm"
+
+    def __init__(self, domid: int, vcpuid: int, bit: str) -> None:
+        self.remedy = f"let the guest unload its own hypervisor first, or accept it: --ignore-rules {self.rule}"
+        super().__init__(
+            f"vcpu {vcpuid} of domain {domid} has {bit} and may run a guest of its own, whose state a load would"
+            f" overwrite; nothing was touched [{self.rule}]: {self.remedy}", domid=domid, vcpuid=vcpuid,
+        )
+
+
 class HostError(XenVcpuError):
     """This host cannot do what was asked: no library, no privilege, or a restriction."""
 

@@ -23,7 +23,7 @@ class StartReport:
         kept: The vcpus that were online before, and are.
         pause_seconds: How long the domain was held paused; None in the guest, which needs no pause.
         is_paused: Whether somebody else holds the domain paused, so that nothing of it runs yet.
-        findings: What the rules found all the same, as (vcpuid, finding): warnings, and what `force` overrode.
+        findings: What the rules found all the same, as (vcpuid, finding): warnings, and what was ignored.
         notes: What went wrong on the way and was mended, one sentence each.
     """
 

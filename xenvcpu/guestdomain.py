@@ -13,6 +13,7 @@ from typing import Callable, Iterator, List, Optional, Sequence, Tuple, Type
 from xenvcpu import guestleft
 from xenvcpu.abi.layout import Image
 from xenvcpu.abi.vcpu_info import Runstate
+from xenvcpu.allowances import NONE, Allowance, Allowances
 from xenvcpu.audit import Audit, no_audit, outcome_of
 from xenvcpu.errors import (
     ChangeError, HostError, LastVcpuError, NoSuchVcpuError, StartError, StopError, XenVcpuError,
@@ -139,10 +140,10 @@ class GuestDomain:
         raise HostError(f"the registers of vcpu {vcpuid} can be read from dom0 only")
 
     def plan(
-        self, vcpuids: Sequence[int], render: Render, *, features: Features = UNKNOWN, force: bool = False
+        self, vcpuids: Sequence[int], render: Render, *, features: Features = UNKNOWN, allow: Allowances = NONE
     ) -> GuestPlan:
         """Plan a start; nothing is touched. See `xenvcpu.guestplan.make_guest_plan` for what it raises."""
-        return make_guest_plan(self._port, vcpuids, render, self.release, features=features, force=force)
+        return make_guest_plan(self._port, vcpuids, render, self.release, features=features, allow=allow)
 
     def execute(self, plan: GuestPlan) -> StartReport:
         """Carry out a plan. All vcpus are initialised before the first one runs.
@@ -174,10 +175,10 @@ class GuestDomain:
         return StartReport(None, tuple(vcpuids), (), None, findings)
 
     def start(
-        self, vcpuids: Sequence[int], render: Render, *, features: Features = UNKNOWN, force: bool = False
+        self, vcpuids: Sequence[int], render: Render, *, features: Features = UNKNOWN, allow: Allowances = NONE
     ) -> StartReport:
         """Plan and carry out; see both for what they raise."""
-        return self.execute(self.plan(vcpuids, render, features=features, force=force))
+        return self.execute(self.plan(vcpuids, render, features=features, allow=allow))
 
     def up(self, vcpuids: Sequence[int]) -> Tuple[int, ...]:
         """Let vcpus that are initialised and down run, from where they stand (VCPUOP_up).
@@ -195,20 +196,22 @@ class GuestDomain:
                 self._port.up(vcpuid)
         return down
 
-    def stop(self, vcpuids: Sequence[int], *, force: bool = False) -> Tuple[int, ...]:
+    def stop(self, vcpuids: Sequence[int], *, allow: Allowances = NONE) -> Tuple[int, ...]:
         """Make vcpus down (VCPUOP_down). They stay initialised: only dom0 or INIT makes them fresh.
 
         Returns:
             The vcpus that were up and are no more.
 
         Raises:
-            LastVcpuError: The last one would go down, which powers the domain off; `force` allows that.
+            LastVcpuError: The last one would go down, which powers the domain off; `Allowance.LAST` allows that.
             HypercallError: Xen refused; those that were taken run on, but for those in `left`.
         """
         wanted = set(vcpuids)
         up = {vcpuid for vcpuid, is_up in self._scan() if is_up}
-        if up and not up - wanted and not force:
-            raise LastVcpuError("the last vcpu that goes down powers the domain off; use --force for that")
+        if up and not up - wanted and Allowance.LAST not in allow:
+            raise LastVcpuError(
+                f"the last vcpu that goes down powers the domain off; use {Allowance.LAST.option} for that"
+            )
         taken = sorted(wanted & up)
         with self._change("stop", taken, StopError, partial(guestleft.of_stop, self._port, taken)):
             for vcpuid in sorted(wanted):

@@ -8,8 +8,9 @@ from typing import Any, Dict, List, Sequence, Tuple
 
 from xenvcpu.abi.layout import Image
 from xenvcpu.abi.vcpu_hvm_context import Mode
-from xenvcpu.errors import RefusedContextError, VcpuOnlineError
-from xenvcpu.newvcpu import Render, prepare_inside
+from xenvcpu.allowances import NONE, Allowances
+from xenvcpu.errors import VcpuOnlineError
+from xenvcpu.newvcpu import Render, prepare_inside, require_accepted
 from xenvcpu.ports.guest import GuestPort
 from xenvcpu.rules import state, together
 from xenvcpu.rules.features import UNKNOWN, Features
@@ -44,7 +45,7 @@ class GuestPlan:
 
 def make_guest_plan(
     port: GuestPort, vcpuids: Sequence[int], render: Render, release: Release, *, features: Features = UNKNOWN,
-    force: bool = False,
+    allow: Allowances = NONE,
 ) -> GuestPlan:
     """Look at what is there, and judge every context.
 
@@ -59,8 +60,7 @@ def make_guest_plan(
         if port.is_up(vcpuid):
             raise VcpuOnlineError(f"vcpu {vcpuid} is up; stop it first", vcpuid=vcpuid)
         image, verdict = prepare_inside(vcpuid, render(vcpuid), release, features)
-        if verdict.verdict != "accepted" and not force:
-            raise RefusedContextError(verdict, vcpuid=vcpuid)
+        require_accepted(verdict, vcpuid, allow)
         planned[vcpuid] = image, verdict
     cases = {
         vcpuid: state.of_context(image, release) for vcpuid, (image, _) in planned.items() if image["mode"] in (*Mode,)

@@ -10,6 +10,7 @@ from xenvcpu import encoding
 from xenvcpu.abi import cpu_msr, cpu_record, vcpu_hvm_context
 from xenvcpu.abi.layout import Image
 from xenvcpu.abi.save_stream import Record, Typecode
+from xenvcpu.allowances import NONE, Allowances
 from xenvcpu.context.vcpu_context import VcpuContext
 from xenvcpu.context.written import Written
 from xenvcpu.errors import RefusedContextError
@@ -60,14 +61,13 @@ class NewVcpu:
         """Itself, with more warnings."""
         return replace(self, verdict=self.verdict.warned(*findings))
 
-    def accepted(self) -> NewVcpu:
+    def accepted(self, allow: Allowances = NONE) -> NewVcpu:
         """Itself.
 
         Raises:
-            RefusedContextError: Xen would refuse it, or the domain would crash.
+            RefusedContextError: See `require_accepted`.
         """
-        if self.verdict.verdict != "accepted":
-            raise RefusedContextError(self.verdict, vcpuid=self.vcpuid)
+        require_accepted(self.verdict, self.vcpuid, allow)
         return self
 
     def safe_for_host(self) -> NewVcpu:
@@ -130,6 +130,18 @@ def as_given(wanted: Wanted) -> Wanted:
     """
     is_record = isinstance(wanted, Image) and wanted.layout.name == cpu_record.LAYOUT.name
     return wanted if is_record or isinstance(wanted, VcpuContext) else encoding.as_context(wanted)
+
+
+def require_accepted(verdict: Verdict, vcpuid: int, allow: Allowances) -> None:
+    """No rule refuses a context, but for those that are ignored.
+
+    Raises:
+        RefusedContextError: Xen would refuse it, or the domain would crash; what is not ignored is named first.
+    """
+    refusing = allow.refusing(verdict)
+    if refusing:
+        others = (found for found in verdict.findings if found not in refusing)
+        raise RefusedContextError(replace(verdict, findings=(*refusing, *others)), vcpuid=vcpuid)
 
 
 def require_safe(record: Image, release: Release, vcpuid: int) -> None:

@@ -10,6 +10,7 @@ from xenvcpu import vcpuset
 from xenvcpu.abi import save_stream
 from xenvcpu.abi.save_stream import Typecode
 from xenvcpu.abi.domain_info import DomainInfo
+from xenvcpu.allowances import NONE, Allowance, Allowances
 from xenvcpu.calls import Calls
 from xenvcpu.errors import (
     ChangeError, NoSuchVcpuError, PatLostError, StartError, VcpuOnlineError,
@@ -29,13 +30,13 @@ class Plan:
         domain: The domain as it was found.
         name: Its name, or None.
         vcpus: What will be started, in order of vcpuid.
-        force: Whether a loss that cannot be helped is accepted.
+        allow: What it may do although it would be refused.
     """
 
     domain: DomainInfo
     name: Optional[str]
     vcpus: Tuple[NewVcpu, ...]
-    force: bool = False
+    allow: Allowances = NONE
 
     verb: ClassVar[str] = "start"
     loads: ClassVar[bool] = True
@@ -57,7 +58,7 @@ class Plan:
             PatLostError: The load would change the memory types of a vcpu that is online.
         """
         domid = self.domain.domid
-        refuse_pat_loss(self.domain, found, force=self.force)
+        refuse_pat_loss(self.domain, found, self.allow)
         for vcpuid in self.vcpuids:
             if vcpuid in found.cpu:
                 raise VcpuOnlineError(
@@ -118,25 +119,25 @@ def require_vcpus(domain: DomainInfo, vcpuids: Iterable[int]) -> None:
         )
 
 
-def refuse_pat_loss(domain: DomainInfo, found: SavedState, *, force: bool) -> None:
+def refuse_pat_loss(domain: DomainInfo, found: SavedState, allow: Allowances) -> None:
     """A load is fine for the memory types of the vcpus that are online.
 
     Raises:
-        PatLostError: It is not, and `force` does not accept that.
+        PatLostError: It is not, and that is not allowed.
     """
-    at_risk = () if domain.is_hap is False or force else found.pats_at_risk
+    at_risk = () if domain.is_hap is False or Allowance.PAT_LOSS in allow else found.pats_at_risk
     if at_risk:
         raise PatLostError(
             f"on AMD the load resets the PAT of every vcpu, and this Xen saves the MTRRs of vcpu {at_risk[0]}"
             " wrongly, so that it cannot be put back; start the vcpus before the guest sets its PAT, or accept"
-            " that its write-combined and write-through mappings change their type: --force",
+            f" that its write-combined and write-through mappings change their type: {Allowance.PAT_LOSS.option}",
             domid=domain.domid, vcpuid=at_risk[0],
         )
 
 
 def make_plan(
     domain: DomainInfo, name: Optional[str], vcpuids: Sequence[int], render: Render, release: Release, *,
-    online: Sequence[int] = (), features: Features = UNKNOWN, force: bool = False,
+    online: Sequence[int] = (), features: Features = UNKNOWN, allow: Allowances = NONE,
 ) -> Plan:
     """Plan a start.
 
@@ -148,7 +149,7 @@ def make_plan(
         release: The running Xen.
         online: The vcpus known to be online; under the pause this is looked at again.
         features: What is known of the domain's CPU policy.
-        force: Plan it although a rule or a lint refuses: let Xen judge.
+        allow: What it may do although it would be refused; where it ignores a rule, Xen judges.
 
     Raises:
         NoSuchVcpuError: The domain has no such vcpu.
@@ -165,7 +166,7 @@ def make_plan(
             )
     vcpus = (prepare(n, render(n), release, features, domid=domid) for n in sorted(set(vcpuids)))
     safe = (vcpu.safe_for_host() for vcpu in vcpus)
-    taken = {vcpu.vcpuid: vcpu if force else vcpu.accepted() for vcpu in safe}
+    taken = {vcpu.vcpuid: vcpu.accepted(allow) for vcpu in safe}
     for vcpuid, finding in together.shared_stacks({vcpuid: vcpu.state for vcpuid, vcpu in taken.items()}):
         taken[vcpuid] = taken[vcpuid].warned(finding)
-    return Plan(domain, name, tuple(taken.values()), force)
+    return Plan(domain, name, tuple(taken.values()), allow)

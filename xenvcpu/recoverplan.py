@@ -9,6 +9,7 @@ from typing import ClassVar, NamedTuple, Tuple, Type
 from xenvcpu.abi import cpu_record, save_stream
 from xenvcpu.abi.domain_info import DomainInfo
 from xenvcpu.abi.save_stream import Record
+from xenvcpu.allowances import NONE, Allowance, Allowances
 from xenvcpu.calls import Calls
 from xenvcpu.errors import ChangeError, DomainChangedError
 from xenvcpu.keptfile import KeptFile
@@ -40,12 +41,12 @@ class RecoverPlan:
     Attributes:
         domain: The domain as it was found.
         kept: What it was before that change, and what was left.
-        force: Whether to go by what may be left, where that was not seen; and to accept a loss that cannot be helped.
+        allow: What it may do although it would be refused.
     """
 
     domain: DomainInfo
     kept: KeptFile
-    force: bool = False
+    allow: Allowances = NONE
 
     verb: ClassVar[str] = "recover"
     loads: ClassVar[bool] = True
@@ -66,7 +67,7 @@ class RecoverPlan:
 
         Raises:
             DomainChangedError: The capture is of another domain or of another life of it, or of another Xen; or what
-                was left was not seen, and `force` does not go by what may be.
+                was left was not seen, and it is not allowed to go by what may be.
             PatLostError: The load would change the memory types of a vcpu that is online.
             RefusedContextError: Xen itself would fault on a captured record: Xen did not save it so.
         """
@@ -74,7 +75,7 @@ class RecoverPlan:
         missing, surplus = self.recovered(found)
         if not missing:
             return Calls(None, surplus)
-        refuse_pat_loss(self.domain, found, force=self.force)
+        refuse_pat_loss(self.domain, found, self.allow)
         before = self.kept.capture.state
         new = [self._record(before, found, vcpuid) for vcpuid in missing]
         for record in new:
@@ -105,10 +106,10 @@ class RecoverPlan:
             )
         elif found.release != capture.release:
             why = f"the capture was made under Xen {capture.release}, and this is Xen {found.release}"
-        elif not self.kept.left.is_known and not self.force:
+        elif not self.kept.left.is_known and Allowance.UNSEEN not in self.allow:
             why = (
-                f"Xen could not be asked what domain {domid} had lost; look with `xenvcpu list`, and with --force every"
-                " vcpu that was online at the capture and is down now is brought back"
+                f"Xen could not be asked what domain {domid} had lost; look with `xenvcpu list`, and with"
+                f" {Allowance.UNSEEN.option} every vcpu that was online at the capture and is down now is brought back"
             )
         else:
             return

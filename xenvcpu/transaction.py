@@ -17,7 +17,7 @@ from xenvcpu.change import Change, Outcome
 from xenvcpu.deadline import Deadline
 from xenvcpu.devicerequests import DeviceRequests
 from xenvcpu.errors import DomainError, HypercallError, XenVcpuError
-from xenvcpu.fitness import require_alive, require_built
+from xenvcpu.fitness import require_alive, require_built, require_not_nested
 from xenvcpu.heldpause import held_pause
 from xenvcpu.keeper import Keeper
 from xenvcpu.left import CRASHED, SHUT_DOWN, Left
@@ -108,6 +108,7 @@ class _Transaction:
             raise
         capture = Capture(domid, now.handle, self._port.release, change.verb, change.vcpuids, stream)
         require_built(now, capture.state, change)
+        require_not_nested(capture.state, change)
         return capture
 
     def _touch(self, capture: Capture, calls: Calls) -> None:

@@ -83,9 +83,9 @@ def _segments() -> Section:
         Paragraph(f"Such as {words}."),
         Paragraph(
             "A word pasted from elsewhere is converted, with a warning that gives both words: the descriptor form of a "
-            "VMCS, of KVM and of `xl dmesg` (flags in bits 12 to 15; bit 16 means unusable, which is null), and that of "
-            "QEMU's `info registers`. A word that has none of these forms, or could have two of them, is refused with "
-            "the word to write. In the image of a C struct a word is literal."
+            "VMCS, of KVM and of `xl dmesg` (flags in bits 12 to 15; bit 16 means unusable, which is null), and that "
+            "of QEMU's `info registers`. A word that has none of these forms, or could have two of them, is refused "
+            "with the word to write. In the image of a C struct a word is literal."
         ),
         Paragraph(
             "A limit is the offset of the last byte, whatever G says: flat is `0xffffffff`, not `0xfffff`. That of "

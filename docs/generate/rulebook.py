@@ -123,7 +123,10 @@ def _names(entry: Entry) -> Section:
         said.insert(-1, ("Seen", _sentence(deaths.seen(entry.name))))
     blocks: List[Block] = [Definitions(tuple(said), are_code=False)]
     if finding.kills_host:
-        blocks.append(Paragraph("It is Xen itself that faults on this, and takes every domain down with it."))
+        blocks.append(Paragraph(
+            "It is Xen itself that faults on this, and takes every domain down with it. No vendor that is given and no "
+            "option lifts this rule."
+        ))
     if finding.console is not None:
         blocks += [Paragraph("Xen's console:"), Literal((f"(XEN) {finding.console}",))]
     return Section(entry.name, tuple(blocks), label=f"rule-{entry.name}-{entry.level.value}")
@@ -140,7 +143,7 @@ def _msrs() -> Section:
         Paragraph(
             "`msr-not-loadable` (rejected, ENXIO): a load from dom0 takes the MSRs below and no others, each where the "
             "domain's CPU policy has it. `xss-not-zero` (fatal): before 4.13 a value in 0xda0 other than zero takes "
-            "the host down on VT-x; later Xen refuses it."
+            "the host down on VT-x; later Xen refuses it. No option lifts it."
         ), Definitions(entries),
     ), label="rule-msr-not-loadable-rejected")
 
@@ -152,6 +155,16 @@ def _together() -> Section:
         f"start have one stack. `{together.BOOT_TABLES}`, from dom0: a vcpu has the CR3 of the boot vcpu, but not its "
         "EFER.LMA, EFER.NXE, CR4.PAE, CR4.LA57 or CR4.PCIDE, by which the processor reads the tables."
     ),), label="rule-beside-other-vcpus-warning")
+
+
+def _domains() -> Section:
+    """What is demanded of the domain, which a context does not show."""
+    return Section("The domain", (Definitions((
+        ("nested-hvm", "No vcpu that is online has EFER.SVME or CR4.VMXE: it may run a guest of its own, whose state "
+         "a load would overwrite (svm_vmcb_restore). `--ignore-rules nested-hvm` accepts it."),
+        ("device-access", "No vcpu is in the middle of an access to an emulated device, which a load would cut off "
+         "(4.14 and later). `--allow-device-access-loss` accepts it."),
+    )),), label="rules-of-the-domain")
 
 
 def page() -> Page:
@@ -170,6 +183,6 @@ def page() -> Page:
             "`struct vcpu_hvm_context` (vcpuop) and of `struct hvm_hw_cpu` (domctl); VT-x is Intel's, SVM AMD's. Each "
             "example is what the checker says to a preset with one value changed. Of a fatal rule it is told whether a "
             "real Xen showed it; those of VT-x alone have not been seen, for it ran on an emulated SVM processor."
-        ),)), *parts),
+        ),)), *parts, _domains()),
         ("xenvcpu-check.1", "xenvcpu-context.5"),
     )

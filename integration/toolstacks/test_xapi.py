@@ -63,7 +63,7 @@ def test_a_vm_that_is_not_there_and_a_context_that_xen_refuses_are_failures_with
     guest = tiny_guest(vcpus=2, uuid=uuid)
     context = announcing.context(number) + "cr4 = 0x8000\n"
     with pytest.raises(ServerError) as refused:
-        call("start", {"vm-uuid": uuid, "context": context, "force": "true"})
+        call("start", {"vm-uuid": uuid, "context": context, "ignore-rules": "cr4-bit"})
     code, _, error = refused.value.description
     assert code == "XENVCPU_REFUSED_BY_XEN" and f"HVM{guest.domid} restore" in error
     assert guest.online() == [0]

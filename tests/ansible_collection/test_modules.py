@@ -26,7 +26,11 @@ WRONG: Dict[str, Dict[str, Any]] = {
     "no such host": {"context": CONTEXT, "host": "xen"},
     "no such file": {"src": "/nonexistent/ap.toml"},
     "no time": {"context": CONTEXT, "timeout": 0},
-    "the last vcpu": {"state": "stopped", "vcpus": "0"},
+    "the last vcpu": {"state": "stopped", "vcpus": "0", "allow_pat_loss": True},
+    "a rule that there is not": {"context": CONTEXT, "ignore_rules": ["cr4-bits"]},
+    "another rule ignored": {"context": {**CONTEXT, "cr0": 0x80000000}, "ignore_rules": ["cr4-bit"]},
+    "its rules ignored": {"context": {**CONTEXT, "cr0": 0x80000000}, "ignore_rules": ["all"]},
+    "what kills the host": {"context": {**CONTEXT, "msr_lstar": "1 << 63"}, "ignore_rules": ["all"]},
 }
 
 
@@ -58,6 +62,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Played:
         task("reset", world, src=str(folder / "web.toml"), state="reset", vcpus=["1-2"]),
         task("after", world, INFO, domains=["web"], registers=True),
         task("stop all", world, state="stopped"),
+        task("stop the last", world, state="stopped", vcpus="0", allow_last=True),
         *(task(name, wrong, **{"domain": "web", **options}) for name, options in WRONG.items()),
         task("nothing was touched", wrong, INFO),
     ], "--diff")
@@ -124,6 +129,10 @@ def test_all_that_is_stopped_is_all_but_the_boot_vcpu(played: Played) -> None:
     assert played.named("stop all")["stopped"] == [1, 2, 3]
 
 
+def test_the_last_vcpu_is_stopped_where_that_is_allowed(played: Played) -> None:
+    assert played.named("stop the last")["stopped"] == [0]
+
+
 @pytest.mark.parametrize(("name", "kind", "says"), [
     ("no context", None, "any of the following are missing: context, src"),
     ("two contexts", None, "mutually exclusive: context|src"),
@@ -136,7 +145,11 @@ def test_all_that_is_stopped_is_all_but_the_boot_vcpu(played: Played) -> None:
     ("no such host", "HostError", "'xen' is not a host"),
     ("no such file", "ContextFileError", "/nonexistent/ap.toml"),
     ("no time", None, "timeout: 0 is not between 0 and 3600 seconds"),
-    ("the last vcpu", "LastVcpuError", "vcpu"),
+    ("the last vcpu", "LastVcpuError", "--allow-last"),
+    ("a rule that there is not", "ContextError", "'cr4-bit' is one"),
+    ("another rule ignored", "RefusedContextError", "CR0.PG needs CR0.PE"),
+    ("its rules ignored", "HypercallError", "EINVAL"),
+    ("what kills the host", "RefusedContextError", "the whole host goes down"),
 ])
 def test_a_failure_is_told_in_words_and_by_type(played: Played, name: str, kind: Any, says: str) -> None:
     result = played.named(name)

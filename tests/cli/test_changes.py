@@ -135,12 +135,12 @@ def test_registers_of_another_life_are_not_loaded_into_this_one(
     assert ran.code == 1 and "rebooted, restored or migrated" in ran.err and online(run, world) == [0, 2]
 
 
-def test_what_was_not_seen_to_be_lost_is_brought_back_only_by_force(run: Run, world: str, kept: str) -> None:
+def test_what_was_not_seen_to_be_lost_comes_back_only_where_that_is_allowed(run: Run, world: str, kept: str) -> None:
     found = json.loads(Path(kept).read_text())
     Path(kept).write_text(json.dumps({**found, "left": {**found["left"], "is_known": False}}))
     assert "Xen could not be asked" in run("--host", world, "recover", kept).err
     assert run("--host", world, "recover", kept, "--dry-run").code == 1 and online(run, world) == [0, 2]
-    assert run("--host", world, "recover", kept, "--force").code == 0 and online(run, world) == [0, 1]
+    assert run("--host", world, "recover", kept, "--allow-unseen").code == 0 and online(run, world) == [0, 1]
 
 
 def test_a_capture_that_would_take_the_host_down_is_refused(run: Run, world: str, kept: str) -> None:

@@ -185,8 +185,9 @@ def test_a_refused_context_exits_3_and_touches_nothing(run: Run, world: str) -> 
     )
 
 
-def test_with_force_xen_is_the_judge_and_the_guest_is_put_back(run: Run, world: str) -> None:
-    ran = run("--host", world, "start", "web", "1", "preset:flat32", *AT, "--set", "cr4=0x80000000", "--force")
+def test_where_its_rule_is_ignored_xen_is_the_judge_and_the_guest_is_put_back(run: Run, world: str) -> None:
+    command = ("--host", world, "start", "web", "1", "preset:flat32", *AT, "--set", "cr4=0x80000000")
+    ran = run(*command, "--ignore-rules", "cr4-bit")
     assert (4, True, True) == (ran.code, "EINVAL" in ran.err, "put back as it was found" in ran.err)
     assert [0] == online(run, world)
 
@@ -198,9 +199,9 @@ def test_stop_takes_vcpus_away(run: Run, world: str) -> None:
     assert [0, 1] == online(run, world)
 
 
-def test_the_last_vcpu_is_not_stopped_unless_forced(run: Run, world: str) -> None:
+def test_the_last_vcpu_is_not_stopped_unless_that_is_allowed(run: Run, world: str) -> None:
     assert 1 == run("--host", world, "stop", "web", "0").code
-    assert [0] == run("--host", world, "stop", "web", "0", "--force", "--json").json["stopped"]
+    assert [0] == run("--host", world, "stop", "web", "0", "--allow-last", "--json").json["stopped"]
 
 
 def test_all_is_every_vcpu_but_the_boot_vcpu(run: Run, world: str) -> None:
@@ -270,10 +271,10 @@ def test_inside_a_guest_its_own_vcpus_are_driven(run: Run, world: str) -> None:
     ("arguments", "code", "words"),
     [
         (["start", "self", "1", "preset:flat32", "--set", "r8=1"], 3, "r8 = 0x1"),
-        (["start", "self", "1", "preset:flat32", "--set", "cs_ar=0", "--force"], 4, "EINVAL"),
+        (["start", "self", "1", "preset:flat32", "--set", "cs_ar=0", "--ignore-rules", "all"], 4, "EINVAL"),
         (["start", "self", "1", "preset:flat32", "--dry-run"], 0, ""),
         (["show", "self", "0"], 5, "dom0"),
-        (["stop", "self", "0"], 1, "--force"),
+        (["stop", "self", "0"], 1, "--allow-last"),
     ],
 )
 def test_what_a_guest_cannot_do_is_said(run: Run, world: str, arguments: list[str], code: int, words: str) -> None:

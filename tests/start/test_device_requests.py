@@ -10,6 +10,7 @@ import pytest
 
 from tests.start.conftest import context
 from xenvcpu.abi import ioreq
+from xenvcpu.allowances import Allowances
 from xenvcpu.cli.exits import Exit, exit_of
 from xenvcpu.deadline import Patience
 from xenvcpu.dom0domain import Dom0Domain
@@ -90,7 +91,7 @@ def test_one_that_does_not_end_in_time_is_refused_with_vcpu_rule_and_remedy(gues
         guest.domain.start([1], context)
     error = caught.value
     assert (error.vcpuid, error.domid, error.rule) == (0, 1, "device-access")
-    assert "try again" in error.remedy and "--force" in error.remedy
+    assert "try again" in error.remedy and "--allow-device-access-loss" in error.remedy
     assert as_dict(error)["remedy"] == error.remedy
     assert exit_of(error) is Exit.FAILED
     assert guest.counts("xc_domain_pause") > 1
@@ -113,9 +114,9 @@ def test_where_somebody_else_holds_the_domain_paused_it_is_told_at_once(guest: G
     assert (guest.xen.pause_count, guest.xen.cut_off, guest.counts("xc_domain_pause")) == (1, [], 1)
 
 
-def test_with_force_it_is_cut_off(guest: Guest) -> None:
+def test_where_that_is_allowed_it_is_cut_off(guest: Guest) -> None:
     guest.qemu.ask(0, READ)
-    guest.domain.start([1], context, force=True)
+    guest.domain.start([1], context, allow=Allowances.of("device-access-loss"))
     assert (guest.xen.cut_off, guest.counts(MAP)) == ([0], 0)
 
 
@@ -152,14 +153,14 @@ def test_the_pages_are_mapped_before_the_pause_and_unmapped_after_it(guest: Gues
 
 
 @pytest.mark.parametrize("number", [errno.EPERM, errno.EOPNOTSUPP, errno.EACCES, errno.ENOMEM])
-def test_where_it_cannot_be_seen_the_start_is_refused_unless_forced(guest: Guest, number: int) -> None:
+def test_where_it_cannot_be_seen_the_start_is_refused_unless_that_is_allowed(guest: Guest, number: int) -> None:
     guest.libraries.fail(MAP, number)
     with pytest.raises(DeviceAccessError, match="cannot be seen") as caught:
         guest.domain.start([1], context)
-    assert caught.value.vcpuid is None and "--force" in caught.value.remedy
+    assert caught.value.vcpuid is None and "--allow-device-access-loss" in caught.value.remedy
     guest.assert_as_before()
     assert guest.counts("xc_domain_pause") == 0
-    guest.domain.start([1], context, force=True)
+    guest.domain.start([1], context, allow=Allowances.of("device-access-loss"))
 
 
 @pytest.mark.parametrize("server", [IoreqServer(emulator=9), IoreqServer(is_in_guest=True)])

@@ -12,6 +12,7 @@ import pytest
 from tests.start.conftest import context, vcpus_as_xen_has_them
 from xenvcpu.abi import cpu_msr
 from xenvcpu.abi.save_stream import Typecode
+from xenvcpu.allowances import EVERY_RULE, Allowances
 from xenvcpu.context.presets import PRESETS, long64, pae32
 from xenvcpu.context.segment import Segment
 from xenvcpu.deadline import Patience
@@ -109,10 +110,12 @@ def test_a_context_that_a_rule_refuses_never_reaches_xen(web: Dom0Domain, librar
     assert libraries.calls == []
 
 
-def test_with_force_xen_refuses_it_and_the_domain_is_as_before(web: Dom0Domain, libraries: ModelLibraries) -> None:
+def test_with_every_rule_ignored_xen_refuses_and_the_domain_is_as_before(
+    web: Dom0Domain, libraries: ModelLibraries
+) -> None:
     before = vcpus_as_xen_has_them(libraries)
     with pytest.raises(HypercallError) as caught:
-        web.start([1, 2], lambda vcpuid: context(vcpuid).replace(cr4=(vcpuid - 1) << 15), force=True)
+        web.start([1, 2], lambda vcpuid: context(vcpuid).replace(cr4=(vcpuid - 1) << 15), allow=EVERY_RULE)
     assert caught.value.errno == errno.EINVAL and caught.value.restored is True
     assert any("CR4" in line for line in caught.value.console)
     assert vcpus_as_xen_has_them(libraries) == before
@@ -219,7 +222,7 @@ def test_a_start_that_ends_in_a_triple_fault_is_no_success(web: Dom0Domain, libr
     """For Xen that is a reboot, and no crash."""
     beyond = context(1).replace(cs=Segment(0, 0xFFFF, 0x49B))
     with pytest.raises(StartError, match="has shut down, as after a triple fault") as caught:
-        web.start([1], lambda vcpuid: beyond, force=True)
+        web.start([1], lambda vcpuid: beyond, allow=EVERY_RULE)
     assert libraries.host.named("web").shutdown == Shutdown.reboot
     assert caught.value.restored is False
 
@@ -227,7 +230,7 @@ def test_a_start_that_ends_in_a_triple_fault_is_no_success(web: Dom0Domain, libr
 def test_a_domain_that_xen_crashes_for_a_record_is_not_called_restored(web: Dom0Domain) -> None:
     record = web.state().record(0).with_values(pending_event=1 << 31 | 1 << 8)
     with pytest.raises(HypercallError) as caught:
-        web.start([1], lambda vcpuid: record, force=True)
+        web.start([1], lambda vcpuid: record, allow=EVERY_RULE)
     assert caught.value.restored is False
 
 
@@ -238,14 +241,14 @@ def test_a_console_larger_than_one_read_still_gives_the_line_that_explains(
     for number in range(4000):
         libraries.host.console.print(f"line {number} of a long boot")
     with pytest.raises(HypercallError) as caught:
-        web.start([1], lambda vcpuid: context(vcpuid).replace(cr4=1 << 15), force=True)
+        web.start([1], lambda vcpuid: context(vcpuid).replace(cr4=1 << 15), allow=EVERY_RULE)
     assert caught.value.console[0] == "(XEN) HVM1 restore: bad CR4 0x8000"
 
 
 def test_a_console_that_cannot_be_read_hides_no_error(web: Dom0Domain, libraries: ModelLibraries) -> None:
     libraries.fail("xc_readconsolering", errno.ENOMEM, 1)
     with pytest.raises(HypercallError) as caught:
-        web.start([1], lambda vcpuid: context(vcpuid).replace(cr4=1 << 15), force=True)
+        web.start([1], lambda vcpuid: context(vcpuid).replace(cr4=1 << 15), allow=EVERY_RULE)
     assert caught.value.op == "xc_domain_hvm_setcontext" and caught.value.console == ()
 
 
@@ -276,16 +279,16 @@ def test_stop_makes_a_vcpu_fresh_and_it_starts_again(web: Dom0Domain, libraries:
     assert web.start([1], context).vcpuids == (1,)
 
 
-def test_the_last_vcpu_is_not_stopped_unless_forced(web: Dom0Domain) -> None:
+def test_the_last_vcpu_is_not_stopped_unless_that_is_allowed(web: Dom0Domain) -> None:
     with pytest.raises(LastVcpuError):
         web.stop([0])
-    assert web.stop([0], force=True) == (0,)
+    assert web.stop([0], allow=Allowances.of("last")) == (0,)
 
 
 def test_a_vcpu_of_a_pv_domain_is_not_stopped(host: Host, libraries: ModelLibraries) -> None:
     libraries.host.named("web").kind = Kind.PV
     with pytest.raises(DomainError, match="PV domain"):
-        host.domains()[0].stop([1], force=True)
+        host.domains()[0].stop([1], allow=Allowances.of("last"))
     assert "xc_vcpu_setcontext" not in libraries.counts
 
 
@@ -319,7 +322,7 @@ def test_an_msr_that_no_cpu_msr_record_takes_is_refused_by_rule(web: Dom0Domain,
         web.start([1], lambda vcpuid: wanted)
     assert (caught.value.rule, caught.value.field) == ("msr-not-loadable", "msrs.0x10")
     with pytest.raises(HypercallError) as refused:
-        web.start([1], lambda vcpuid: wanted, force=True)
+        web.start([1], lambda vcpuid: wanted, allow=EVERY_RULE)
     assert refused.value.errno == errno.ENXIO and libraries.host.named("web").vcpus[1].is_down
 
 
@@ -377,12 +380,14 @@ def test_a_pause_that_somebody_else_gave_back_before_anything_was_touched_is_not
 
 def test_a_state_that_the_processor_refuses_to_enter_is_no_success(web: Dom0Domain) -> None:
     with pytest.raises(StartError, match="crashed") as caught:
-        web.start([1], lambda vcpuid: long64(1 << 47, 0x8000, 0x2000), force=True)
+        web.start([1], lambda vcpuid: long64(1 << 47, 0x8000, 0x2000), allow=EVERY_RULE)
     assert caught.value.restored is False
 
 
-def test_what_would_take_the_host_down_is_refused_even_by_force(web: Dom0Domain, libraries: ModelLibraries) -> None:
+def test_what_would_take_the_host_down_is_refused_with_every_rule_ignored(
+    web: Dom0Domain, libraries: ModelLibraries
+) -> None:
     libraries.calls.clear()
     with pytest.raises(RefusedContextError, match="msr_lstar"):
-        web.start([1], lambda vcpuid: context(vcpuid).replace(msr_lstar=1 << 63), force=True)
+        web.start([1], lambda vcpuid: context(vcpuid).replace(msr_lstar=1 << 63), allow=EVERY_RULE)
     assert libraries.calls == []

@@ -10,6 +10,7 @@ import pytest
 
 from tests.start.conftest import context, vcpus_as_xen_has_them
 from xenvcpu.abi.domain_info import NO_VCPU
+from xenvcpu.allowances import Allowances
 from xenvcpu.dom0domain import Dom0Domain
 from xenvcpu.errors import DomainChangedError, DomainError, DomainNotBuiltError, NoSuchDomainError, NoSuchVcpuError
 from xenvcpu.model.domain import Shutdown
@@ -84,13 +85,13 @@ def test_a_domain_without_a_boot_vcpu_yet_is_not_touched(web: Dom0Domain, librar
     assert "xc_domain_hvm_setcontext" not in libraries.counts
 
 
-def test_who_builds_a_domain_without_a_toolstack_starts_its_boot_vcpu_by_force(
+def test_who_builds_a_domain_without_a_toolstack_is_allowed_to_start_its_boot_vcpu(
     web: Dom0Domain, libraries: ModelLibraries
 ) -> None:
     built_so_far(libraries)
-    assert web.start([0], context, force=True).vcpuids == (0,)
+    assert web.start([0], context, allow=Allowances.of("unbuilt")).vcpuids == (0,)
 
 
 def test_the_boot_vcpu_of_a_domain_that_has_run_is_started(web: Dom0Domain) -> None:
-    web.stop([0], force=True)
+    web.stop([0], allow=Allowances.of("last"))
     assert web.start([0], context).vcpuids == (0,)

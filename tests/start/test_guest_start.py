@@ -155,7 +155,7 @@ def test_a_start_inside_that_is_interrupted_tells_what_it_left(own: GuestDomain,
     assert caught.value.left[0].startswith("vcpu 1 is initialised and down: `xenvcpu up self 1`")
 
 
-def test_the_last_vcpu_is_not_stopped_unless_forced(own: GuestDomain, libraries: ModelLibraries) -> None:
+def test_the_last_vcpu_is_not_stopped_unless_that_is_allowed(own: GuestDomain, libraries: ModelLibraries) -> None:
     with pytest.raises(LastVcpuError, match="powers the domain off"):
         own.stop([0])
     assert not libraries.host.named("web").is_stopped

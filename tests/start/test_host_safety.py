@@ -13,6 +13,7 @@ from xenvcpu import encoding, processor
 from xenvcpu.abi import save_stream
 from xenvcpu.abi.layout import Image
 from xenvcpu.abi.save_stream import Record, Typecode
+from xenvcpu.allowances import EVERY_RULE, NONE, Allowance, Allowances
 from xenvcpu.context.presets import PRESETS, flat32
 from xenvcpu.errors import RefusedContextError
 from xenvcpu.host import Host
@@ -23,6 +24,10 @@ from xenvcpu.model.libraries import ModelLibraries
 from xenvcpu.rules.features import UNKNOWN, Features
 
 DEADLY = ({"msr_lstar": 1 << 63}, {"shadow_gs": 1 << 47})
+ALLOWANCES = (
+    NONE, EVERY_RULE, Allowances(frozenset(Allowance), frozenset(("all",))),
+    Allowances.of(*(each.value for each in Allowance), ignore_rules=("base-not-canonical", "debug-build-assert")),
+)
 ASSERTED = ({"tr_arbytes": 0x89}, {"cs_arbytes": 0xC9A}, {"gdtr_limit": 0x10000}, {"fs_base": 1 << 47})
 
 
@@ -35,9 +40,9 @@ def xen(vendor: str, *, debug: bool = False, release: str = "4.17") -> Hyperviso
     return Hypervisor(host.release, host.domains.values(), vendor=vendor, is_debug_build=debug)
 
 
-def start(host: Hypervisor, changes: dict[str, int], features: Features = UNKNOWN, *, force: bool = False) -> None:
+def start(host: Hypervisor, changes: dict[str, int], features: Features = UNKNOWN, *, allow: Allowances = NONE) -> None:
     with Host("model", ModelLibraries(host)) as opened:
-        opened.domains()[0].start([1], lambda vcpuid: record(changes), features=features, force=force)
+        opened.domains()[0].start([1], lambda vcpuid: record(changes), features=features, allow=allow)
 
 
 def load(host: Hypervisor, changes: dict[str, int]) -> None:
@@ -47,11 +52,11 @@ def load(host: Hypervisor, changes: dict[str, int]) -> None:
 
 
 @pytest.mark.parametrize("changes", DEADLY, ids=str)
-def test_no_vendor_that_is_claimed_and_no_force_takes_an_intel_host_down(changes: dict[str, int]) -> None:
+def test_no_vendor_that_is_claimed_and_no_allowance_takes_an_intel_host_down(changes: dict[str, int]) -> None:
     host = xen("intel")
-    for vendor, force in product(("amd", "intel", None), (False, True)):
+    for vendor, allow in product(("amd", "intel", None), ALLOWANCES):
         with pytest.raises(RefusedContextError, match="the whole host goes down"):
-            start(host, changes, Features(vendor=vendor), force=force)
+            start(host, changes, Features(vendor=vendor), allow=allow)
     with pytest.raises(HostDown):
         load(host, changes)
 
@@ -60,9 +65,9 @@ def test_no_vendor_that_is_claimed_and_no_force_takes_an_intel_host_down(changes
 @pytest.mark.parametrize("vendor", ["intel", "amd"])
 def test_what_a_debug_build_asserts_is_refused_whatever_a_caller_says(vendor: str, changes: dict[str, int]) -> None:
     host = xen(vendor, debug=True)
-    for word, force in product((False, None, True), (False, True)):
+    for word, allow in product((False, None, True), ALLOWANCES):
         with pytest.raises(RefusedContextError, match="where Xen is a debug build"):
-            start(host, changes, Features(is_debug_build=word), force=force)
+            start(host, changes, Features(is_debug_build=word), allow=allow)
     with pytest.raises(HostDown):
         load(host, changes)
 

@@ -9,6 +9,7 @@ import pytest
 
 from xenvcpu.abi import mtrr
 from xenvcpu.abi.save_stream import Typecode
+from xenvcpu.allowances import Allowances
 from xenvcpu.context.presets import flat32
 from xenvcpu.context.vcpu_context import VcpuContext
 from xenvcpu.errors import PatLostError
@@ -50,10 +51,10 @@ def test_a_start_that_would_change_them_for_good_is_refused_on_amd() -> None:
     libraries, boot = linux_guest("amd", "4.17", ranges=True)
     before = boot.records[Typecode.MTRR]
     with Host("model", libraries) as host:
-        with pytest.raises(PatLostError, match="--force"):
+        with pytest.raises(PatLostError, match="--allow-pat-loss"):
             host.domains()[0].start([1], context)
         assert boot.records[Typecode.MTRR] == before
-        assert host.domains()[0].start([1], context, force=True).vcpuids == (1,)
+        assert host.domains()[0].start([1], context, allow=Allowances.of("pat-loss")).vcpuids == (1,)
 
 
 def test_on_intel_the_same_start_leaves_them_alone() -> None:

@@ -175,11 +175,11 @@ def test_set_takes_a_context_file_and_what_the_command_line_adds(run: Run, conne
     assert got["declaration"] == Declaration(CONTEXT, "3", {"esp": "0x800"}).as_dict()
 
 
-def test_what_no_xen_would_start_is_declared_by_force_only(run: Run, connection: Connection) -> None:
+def test_what_no_xen_would_start_is_declared_only_when_its_rules_are_ignored(run: Run, connection: Connection) -> None:
     line = ("libvirt", "set", "web", "-", "--vcpus", "2", "--set", "cr4=0x8000", "--connect", URI)
     assert run(*line, stdin=CONTEXT).code == 3
     assert run("libvirt", "get", "web", "--connect", URI).code == 1
-    assert run(*line, "--force", stdin=CONTEXT).code == 0
+    assert run(*line, "--ignore-rules", "all", stdin=CONTEXT).code == 0
 
 
 @pytest.mark.parametrize(

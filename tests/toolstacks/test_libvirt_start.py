@@ -11,6 +11,7 @@ pytest.importorskip("libvirt")
 
 from tests.toolstacks.conftest import Run
 from tests.toolstacks.virt import CONTEXT, URI, connected, domain_xml, handle, of_xen, online
+from xenvcpu.allowances import Allowances
 from xenvcpu.errors import DomainError, HostError, RefusedContextError
 from xenvcpu.host import open_host
 from xenvcpu.toolstacks.declaration import Declaration
@@ -128,7 +129,7 @@ def test_a_saved_state_is_not_thrown_away(web: PausedStart, connection: Connecti
     assert web.hasManagedSaveImage() and web.seen == []
 
 
-def test_a_guest_that_begins_with_hvmloader_is_refused_unless_forced(
+def test_a_guest_that_begins_with_hvmloader_is_refused_unless_that_is_allowed(
     web: PausedStart, connection: Connection, world: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     declare(connection, Declaration(CONTEXT))
@@ -136,7 +137,7 @@ def test_a_guest_that_begins_with_hvmloader_is_refused_unless_forced(
     with pytest.raises(DomainError, match="begins with hvmloader"):
         start(connection, "web", lambda: open_host(world))
     assert web.seen == []
-    assert start(connection, "web", lambda: open_host(world), force=True).start == (1, 2, 3)
+    assert start(connection, "web", lambda: open_host(world), allow=Allowances.of("firmware")).start == (1, 2, 3)
 
 
 def test_from_another_machine_nothing_is_started(web: PausedStart, connection: Connection, world: str) -> None:

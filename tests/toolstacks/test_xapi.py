@@ -122,7 +122,7 @@ class TestFunctions:
         assert stage.online == [0]
 
     def test_start_means_every_vcpu_that_is_down(self, stage: Stage) -> None:
-        assert stage.call("start", vm_uuid=stage.uuid, context=CONTEXT, force="false")["started"] == [1, 2, 3]
+        assert stage.call("start", vm_uuid=stage.uuid, context=CONTEXT, allow_unbuilt="false")["started"] == [1, 2, 3]
 
     def test_a_dry_run_touches_nothing(self, stage: Stage) -> None:
         assert len(stage.call("start", vm_uuid=stage.uuid, context=CONTEXT, dry_run="true")["steps"]) == 6
@@ -143,7 +143,10 @@ class TestFunctions:
         [
             ("show", {"vcpu": "3"}, "XENVCPU_FAILED"),
             ("stop", {"vcpus": "0"}, "XENVCPU_FAILED"),
-            ("start", {"context": CONTEXT + "[msrs]\n0x10 = 1\n", "force": "true"}, "XENVCPU_REFUSED_BY_XEN"),
+            (
+                "start", {"context": CONTEXT + "[msrs]\n0x10 = 1\n", "ignore-rules": "msr-not-loadable"},
+                "XENVCPU_REFUSED_BY_XEN",
+            ),
             ("start", {"context": "nonsense"}, "XENVCPU_FAILED"),
         ],
     )
@@ -192,7 +195,9 @@ class TestArguments:
             ("start", {"vcpus": "1", "context": "x" * 65537}, "context"),
             ("start", {"vcpus": "3-1", "context": CONTEXT}, "vcpus"),
             ("start", {"vcpus": "--force", "context": CONTEXT}, "vcpus"),
-            ("start", {"context": CONTEXT, "force": "yes"}, "force"),
+            ("start", {"context": CONTEXT, "allow-pat-loss": "yes"}, "allow-pat-loss"),
+            ("start", {"context": CONTEXT, "force": "true"}, "force"),
+            ("start", {"context": CONTEXT, "ignore-rules": "nonsense"}, "ignore-rules"),
             ("start", {"context": CONTEXT, "set": "eip=1"}, "set"),
             ("stop", {}, "vm-uuid"),
             ("check", {"context": CONTEXT, "xen": "all"}, "xen"),

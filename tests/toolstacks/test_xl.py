@@ -197,7 +197,7 @@ class TestFailures:
 
     def test_it_is_destroyed_when_its_vcpus_cannot_be_loaded(self, stage: Stage) -> None:
         stage.context.write_text(NOT_CARRIED)
-        done = stage.create("--force")
+        done = stage.create("--ignore-rules", "msr-not-loadable")
         assert (done.code, done.out) == (4, "")
         assert "the new domain new (domid 2) was destroyed" in done.err
         assert stage.domain is None
@@ -205,7 +205,7 @@ class TestFailures:
 
     def test_it_is_left_paused_where_that_is_asked(self, stage: Stage) -> None:
         stage.context.write_text(NOT_CARRIED)
-        done = stage.create("--force", "--on-failure", "pause")
+        done = stage.create("--ignore-rules", "all", "--on-failure", "pause")
         assert done.code == 4
         assert "left paused: `xl unpause 2` lets it run, `xl destroy 2` removes it" in done.err
         assert stage.domain is not None and stage.domain.pause_count == 1 and stage.online == [0]
@@ -256,7 +256,9 @@ class TestXlManner:
         done = stage.create("--xl")
         assert done == (0, "", f"Parsing config from {stage.config}\n")
 
-    @pytest.mark.parametrize(("context", "option"), [(REFUSED, "--xl"), (NOT_CARRIED, "--force"), (CONTEXT, "--bad")])
+    @pytest.mark.parametrize(("context", "option"), [
+        (REFUSED, "--xl"), (NOT_CARRIED, "--ignore-rules=all"), (CONTEXT, "--bad"), (CONTEXT, "--force"),
+    ])
     def test_every_failure_is_1(self, stage: Stage, context: str, option: str) -> None:
         stage.context.write_text(context)
         done = stage.create("--xl", option)

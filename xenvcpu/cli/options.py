@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Callable, TypeVar
 
 import click
 
+from xenvcpu.allowances import NONE
 from xenvcpu.cli.vcpus import LARGEST
 
 # The rules are imported when an option needs them: `--help` does not.
@@ -35,6 +36,7 @@ class Session:
         no_wait: Whether not to wait for another program that drives the domain.
         masks: What the domain's CPU policy allows, as far as it was given: attributes of `Features`.
         done: What the command has changed, in words, once it has: what fails from then on is the report alone.
+        allow: What may be done although it would be refused.
     """
 
     def __init__(self) -> None:
@@ -45,6 +47,7 @@ class Session:
         self.no_wait = False
         self.masks: dict[str, Any] = {}
         self.done = ""
+        self.allow = NONE
 
     @property
     def features(self) -> Features:

@@ -54,6 +54,16 @@ def _merged(old: Entry, new: Entry) -> Entry:
     )
 
 
+OUTSIDE = ("msr-not-loadable", "xss-not-zero", "nested-hvm")
+"""Rules that look at more than one context: at a CPU_MSR record, and at the vcpus that are online."""
+
+
+def names() -> Tuple[str, ...]:
+    """The names of all rules that may refuse something, each once."""
+    refusing = (entry.name for entry in catalogue() if entry.level is not Level.WARNING)
+    return tuple(dict.fromkeys((*refusing, *OUTSIDE)))
+
+
 def catalogue() -> Tuple[Entry, ...]:
     """Every rule once, in Xen's order, lints last; the fields that share a rule are joined."""
     found: Dict[Tuple[str, Level], Entry] = {}

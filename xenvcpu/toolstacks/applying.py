@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Dict, Optional, Tuple, Union
 
 from xenvcpu import vcpuset
+from xenvcpu.allowances import NONE, Allowances
 from xenvcpu.dom0domain import Dom0Domain
 from xenvcpu.errors import DomainError, XenVcpuError
 from xenvcpu.execute import StartReport
@@ -76,7 +77,9 @@ def foresee(domain: Domain, declaration: Declaration) -> Change:
     return Change(domain.domid, domain.name, vcpuids, online if declaration.reset else (), start, initialised=spent)
 
 
-def apply(domain: Domain, declaration: Declaration, *, features: Features = UNKNOWN) -> Change:
+def apply(
+    domain: Domain, declaration: Declaration, *, features: Features = UNKNOWN, allow: Allowances = NONE
+) -> Change:
     """Start the declared vcpus that are down; with `reset`, stop those that run first. Without it, again does nothing.
 
     With `reset` every context is judged before anything is stopped; a start that Xen then refuses leaves them stopped.
@@ -87,21 +90,24 @@ def apply(domain: Domain, declaration: Declaration, *, features: Features = UNKN
         DomainError: `reset`, from inside the guest.
         XenVcpuError: As `Dom0Domain.start` and `stop`.
     """
-    return carry_out(domain, declaration, foresee(domain, declaration), features=features)
+    return carry_out(domain, declaration, foresee(domain, declaration), features=features, allow=allow)
 
 
-def carry_out(domain: Domain, declaration: Declaration, change: Change, *, features: Features = UNKNOWN) -> Change:
+def carry_out(
+    domain: Domain, declaration: Declaration, change: Change, *, features: Features = UNKNOWN,
+    allow: Allowances = NONE,
+) -> Change:
     """Do what `foresee` said. Raises as `apply`."""
     if not change.start:
         return change
-    plan = _plan(domain, declaration, change, features)
+    plan = _plan(domain, declaration, change, features, allow)
     if isinstance(domain, GuestDomain):
         assert isinstance(plan, GuestPlan)
         report = domain.execute(plan)
     else:
         assert isinstance(plan, Plan)
         if change.stop:
-            domain.stop(change.stop)
+            domain.stop(change.stop, allow=allow)
         try:
             report = domain.execute(plan)
         except XenVcpuError as error:
@@ -115,7 +121,8 @@ def carry_out(domain: Domain, declaration: Declaration, change: Change, *, featu
 
 
 def judge(
-    domain: Domain, declaration: Declaration, change: Change, *, features: Features = UNKNOWN
+    domain: Domain, declaration: Declaration, change: Change, *, features: Features = UNKNOWN,
+    allow: Allowances = NONE,
 ) -> Tuple[Tuple[int, Finding], ...]:
     """What the rules find in what `foresee` said would be started, as (vcpuid, finding); nothing is touched.
 
@@ -125,19 +132,21 @@ def judge(
     """
     if not change.start:
         return ()
-    plan = _plan(domain, declaration, change, features)
+    plan = _plan(domain, declaration, change, features, allow)
     if isinstance(plan, Plan):
         return tuple((vcpu.vcpuid, finding) for vcpu in plan.vcpus for finding in vcpu.verdict.findings)
     return tuple((vcpuid, finding) for vcpuid, _, verdict in plan.contexts for finding in verdict.findings)
 
 
-def _plan(domain: Domain, declaration: Declaration, change: Change, features: Features) -> Union[Plan, GuestPlan]:
+def _plan(
+    domain: Domain, declaration: Declaration, change: Change, features: Features, allow: Allowances
+) -> Union[Plan, GuestPlan]:
     render = declaration.template.render
     if isinstance(domain, GuestDomain):
         if declaration.reset:
             raise DomainError("inside a guest a vcpu that ran cannot be reset: Xen allows that from dom0 only")
-        return domain.plan(change.start, render, features=features)
-    return domain.foresee(change.start, render, features=features)
+        return domain.plan(change.start, render, features=features, allow=allow)
+    return domain.foresee(change.start, render, features=features, allow=allow)
 
 
 def foresee_stop(domain: Domain, vcpus: str) -> Change:
@@ -163,8 +172,8 @@ def foresee_stop(domain: Domain, vcpus: str) -> Change:
     return Change(domain.domid, domain.name, vcpuids, tuple(stop), ())
 
 
-def stop(domain: Domain, change: Change) -> Change:
+def stop(domain: Domain, change: Change, *, allow: Allowances = NONE) -> Change:
     """Do what `foresee_stop` said. Raises as `Dom0Domain.stop`."""
     if change.stop:
-        domain.stop(change.stop)
+        domain.stop(change.stop, allow=allow)
     return change

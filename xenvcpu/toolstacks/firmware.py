@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+from xenvcpu.allowances import Allowance
 from xenvcpu.errors import DomainError
 
 _HVMLOADER = (
     "domain {}: an HVM guest begins with hvmloader, which starts the secondary vcpus itself: over one that is started"
     " already it panics (4.19 and later), or it resets it. Let it boot by itself, and start its vcpus with"
-    " `xenvcpu start` once its firmware is done"
+    f" `xenvcpu start` once its firmware is done; {Allowance.FIRMWARE.option} does it all the same"
 )
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Optional
 
 from xenvcpu import vcpuset
+from xenvcpu.allowances import NONE, Allowances
 from xenvcpu.errors import RefusedContextError
 from xenvcpu.newvcpu import prepare
 from xenvcpu.rules.features import UNKNOWN
@@ -16,7 +17,7 @@ _ANY = (1,)
 """The vcpus that stand for `all`: how many there are is not known."""
 
 
-def require_startable(declared: Declaration) -> None:
+def require_startable(declared: Declaration, allow: Allowances = NONE) -> None:
     """Some release of Xen takes every declared context, and the guest lives.
 
     Raises:
@@ -28,7 +29,7 @@ def require_startable(declared: Declaration) -> None:
         refusal: Optional[RefusedContextError] = None
         for release in reversed(KNOWN):
             try:
-                prepare(vcpuid, wanted, release, UNKNOWN).safe_for_host().accepted()
+                prepare(vcpuid, wanted, release, UNKNOWN).safe_for_host().accepted(allow)
             except RefusedContextError as error:
                 refusal = refusal or error
             else:

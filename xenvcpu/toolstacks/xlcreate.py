@@ -7,6 +7,7 @@ import enum
 from dataclasses import dataclass
 from typing import Any, Dict, Optional, Tuple
 
+from xenvcpu.allowances import NONE, Allowance, Allowances
 from xenvcpu.dom0domain import Dom0Domain
 from xenvcpu.errors import DomainError, HostError, XenVcpuError
 from xenvcpu.execute import StartReport
@@ -39,7 +40,7 @@ class Wish:
         options: Further options for `xl create`.
         on_failure: What becomes of it when its vcpus cannot be loaded.
         features: What is known of its CPU policy.
-        force: Load although a rule or a lint refuses, and whatever the guest begins with.
+        allow: What it may do although it would be refused.
     """
 
     path: str
@@ -47,7 +48,7 @@ class Wish:
     options: Tuple[str, ...] = ()
     on_failure: OnFailure = OnFailure.DESTROY
     features: Features = UNKNOWN
-    force: bool = False
+    allow: Allowances = NONE
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def foresee(host: Host, xl: Xl, wish: Wish) -> Tuple[Config, Tuple[NewVcpu, ...]
     config = xl.config(wish.path, wish.options)
     if config.kind == "pv":
         raise DomainError(f"domain {config.name}: a PV domain; only HVM and PVH domains have this interface")
-    if config.has_firmware and not wish.force:
+    if config.has_firmware and Allowance.FIRMWARE not in wish.allow:
         raise firmware.refusal(config.name)
     if xl.domid(config.name) is not None:
         raise XlError(f"a domain {config.name} exists")
@@ -105,8 +106,7 @@ def _judged(host: Host, wish: Wish, vcpuid: int) -> NewVcpu:
     wanted, port = wish.declaration.template.render(vcpuid), host.dom0
 
     def judge(known: Features) -> NewVcpu:
-        vcpu = prepare(vcpuid, wanted, port.release, known).safe_for_host()
-        return vcpu if wish.force else vcpu.accepted()
+        return prepare(vcpuid, wanted, port.release, known).safe_for_host().accepted(wish.allow)
 
     return judged(port, wish.features, judge)
 
@@ -151,7 +151,7 @@ def _load(host: Host, domid: int, wish: Wish) -> Optional[StartReport]:
     vcpuids = wish.declaration.vcpuids(domain.info.vcpu_count)
     if not vcpuids:
         return None
-    return domain.start(vcpuids, wish.declaration.template.render, features=wish.features, force=wish.force)
+    return domain.start(vcpuids, wish.declaration.template.render, features=wish.features, allow=wish.allow)
 
 
 def _give_up(xl: Xl, name: str, on_failure: OnFailure) -> str:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from xenvcpu.allowances import Allowance
+from xenvcpu.cli.allowing import allow_options
 from xenvcpu.cli.commands.libvirtinstall import install_hook, install_service, remove_hook, remove_service
 from xenvcpu.cli.examples import examples
 from xenvcpu.cli.options import (
@@ -59,7 +61,7 @@ def _checked_vcpus(context: click.Context, option: click.Parameter, text: str | 
 @click.argument("file", shell_complete=complete_file)
 @click.option("--vcpus", callback=_checked_vcpus, metavar="VCPUS", help="Which vcpus.  [default: as in FILE, or all]")
 @click.option("--reset", is_flag=True, help="Stop those that run first, when it is applied by hand.")
-@click.option("--force", is_flag=True, help="Although no release of Xen would start it.")
+@allow_options()
 @setting_option
 @live_option
 @config_option
@@ -67,7 +69,7 @@ def _checked_vcpus(context: click.Context, option: click.Parameter, text: str | 
 @global_options
 @pass_session
 def set_command(
-    session: Session, domain: str, file: str, vcpus: str | None, reset: bool, force: bool, settings: Mapping[str, str],
+    session: Session, domain: str, file: str, vcpus: str | None, reset: bool, settings: Mapping[str, str],
     live: bool, config: bool, uri: str | None,
 ) -> None:
     """Write the declaration in FILE into the domain's XML; a context file declares every vcpu.
@@ -79,8 +81,7 @@ def set_command(
     from xenvcpu.toolstacks.startable import require_startable
 
     declared = declaration.override(declaration.read(file), vcpus, settings, reset)
-    if not force:
-        require_startable(declared)
+    require_startable(declared, session.allow)
     _declare(session, domain, declared, live, config, uri)
 
 
@@ -145,12 +146,12 @@ def get(session: Session, domain: str, live: bool, config: bool, uri: str | None
     epilog=examples("xenvcpu libvirt start web"),
 )
 @click.argument("domain", shell_complete=complete_libvirt_domain)
-@click.option("--force", is_flag=True, help="Although hvmloader comes first.")
+@allow_options(Allowance.FIRMWARE)
 @timeout_option
 @connect_option
 @global_options
 @pass_session
-def start(session: Session, domain: str, force: bool, uri: str | None) -> None:
+def start(session: Session, domain: str, uri: str | None) -> None:
     """Start a domain paused, load its declared vcpus, and let it run.
 
     Nothing of it runs early. If it cannot be done the domain does not run at all. An HVM
@@ -160,7 +161,7 @@ def start(session: Session, domain: str, force: bool, uri: str | None) -> None:
     from xenvcpu.toolstacks.libvirt.start import start as start_domain
 
     with Connection(uri) as connection:
-        change = start_domain(connection, domain, session.open, force=force)
+        change = start_domain(connection, domain, session.open, allow=session.allow)
     session.done = f"started {change.name}, with {named(change.vcpuids)} in place"
     if session.json:
         print_json(change.as_dict())

@@ -10,7 +10,9 @@ from typing import Any
 import click
 
 from xenvcpu import keptfile
+from xenvcpu.allowances import Allowance
 from xenvcpu.cli import vcpus
+from xenvcpu.cli.allowing import allow_options
 from xenvcpu.cli.examples import examples
 from xenvcpu.cli.main import PROGRAM
 from xenvcpu.cli.options import Session, change_options, complete_file, global_options, pass_session
@@ -85,11 +87,11 @@ def _say(done: Recovered, kept: KeptFile, *, is_plan: bool) -> None:
 @click.command("recover", epilog=examples("xenvcpu recover"))
 @click.argument("file", required=False, shell_complete=complete_file)
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and touch nothing.")
-@click.option("--force", is_flag=True, help="Go by what may be lost, and accept losses as `start --force` does.")
+@allow_options(Allowance.UNSEEN, Allowance.PAT_LOSS, Allowance.DEVICE_ACCESS_LOSS, Allowance.UNBUILT)
 @change_options
 @global_options
 @pass_session
-def command(session: Session, file: str | None, dry_run: bool, force: bool) -> None:
+def command(session: Session, file: str | None, dry_run: bool) -> None:
     """Bring a domain back from FILE, which a failed start or stop has named; without FILE, list what is kept.
 
     A vcpu that was lost and is down gets its captured state; one that the failed start had
@@ -101,7 +103,7 @@ def command(session: Session, file: str | None, dry_run: bool, force: bool) -> N
             return
         kept = keptfile.read(file)
         domain = _domain(host, kept)
-        done = (domain.plan_recovery if dry_run else domain.recover)(kept, force=force)
+        done = (domain.plan_recovery if dry_run else domain.recover)(kept, allow=session.allow)
     if not dry_run and not kept.left.other:
         os.unlink(file)
     if not dry_run:

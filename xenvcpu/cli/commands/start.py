@@ -7,7 +7,10 @@ from collections.abc import Iterator, Mapping
 
 import click
 
+from xenvcpu import objections
+from xenvcpu.allowances import Allowance
 from xenvcpu.cli import contexts, vcpus
+from xenvcpu.cli.allowing import allow_options, refuse_force
 from xenvcpu.cli.examples import examples
 from xenvcpu.cli.options import (
     Session, change_options, complete_context, complete_domain, feature_options, global_options, pass_session,
@@ -62,7 +65,7 @@ def _say_report(session: Session, name: str, report: StartReport, starts: Mappin
 @click.argument("context", shell_complete=complete_context)
 @setting_option
 @click.option("--dry-run", is_flag=True, help="Print the plan and touch nothing.")
-@click.option("--force", is_flag=True, help="Load although a rule or a lint refuses, or it cuts off a device access.")
+@allow_options(Allowance.PAT_LOSS, Allowance.DEVICE_ACCESS_LOSS, Allowance.UNBUILT, is_listed=True)
 @feature_options
 @change_options
 @global_options
@@ -89,14 +92,17 @@ def command(
             elif not session.quiet:
                 say(f"every vcpu of {name} but the boot vcpu is up: nothing to start")
             return
+        features, allow = session.features, session.allow
+        if force:
+            refuse_force(objections.to_start(found, vcpuids, template.render, features=features, allow=allow))
         if dry_run:
-            plan = found.plan(vcpuids, template.render, features=session.features, force=force)
+            plan = found.plan(vcpuids, template.render, features=features, allow=allow)
             if session.json:
                 print_json(plan.as_dict())
             else:
                 say("\n".join(_plan_lines(plan)))
             return
-        report = found.start(vcpuids, template.render, features=session.features, force=force)
+        report = found.start(vcpuids, template.render, features=features, allow=allow)
         notes = session.notes_on(host)
     session.done = f"started {vcpus.named(report.vcpuids)} of {name}"
     if session.json:

@@ -7,7 +7,9 @@ from collections.abc import Iterable
 
 import click
 
+from xenvcpu.allowances import Allowance
 from xenvcpu.cli import vcpus
+from xenvcpu.cli.allowing import allow_options
 from xenvcpu.cli.examples import examples
 from xenvcpu.cli.options import Session, change_options, complete_domain, global_options, pass_session
 from xenvcpu.cli.output import print_json, say
@@ -22,11 +24,11 @@ def _online(states: Iterable[VcpuState]) -> tuple[int, ...]:
 @click.command("stop", epilog=examples("xenvcpu stop web 1-3"))
 @click.argument("domain", shell_complete=complete_domain)
 @click.argument("which", metavar="VCPUS", callback=vcpus.parse)
-@click.option("--force", is_flag=True, help="Even if no vcpu is left running.")
+@allow_options(Allowance.LAST)
 @change_options
 @global_options
 @pass_session
-def command(session: Session, domain: str, which: tuple[int, ...] | None, force: bool) -> None:
+def command(session: Session, domain: str, which: tuple[int, ...] | None) -> None:
     """Take vcpus away; `all` is every one that is up, but the boot vcpu.
 
     From dom0 a vcpu is then as new: down and not initialised. Inside a guest it is down,
@@ -35,7 +37,7 @@ def command(session: Session, domain: str, which: tuple[int, ...] | None, force:
     with session.open() as host:
         found = host.domain(domain)
         vcpuids = _online(found.vcpus()) if which is None else which
-        stopped = found.stop(vcpuids, force=force)
+        stopped = found.stop(vcpuids, allow=session.allow)
         notes = session.notes_on(host) if stopped else ()
     name = plain(found.name or f"domain {found.domid}")
     if stopped:

@@ -10,7 +10,9 @@ from typing import Any
 
 import click
 
+from xenvcpu.allowances import Allowance
 from xenvcpu.cli import vcpus
+from xenvcpu.cli.allowing import allow_options
 from xenvcpu.cli.contexts import PRESET
 from xenvcpu.cli.examples import examples
 from xenvcpu.cli.exits import Exit
@@ -130,7 +132,7 @@ def command() -> None:
     show_default=True, help="What becomes of the new domain if its vcpus cannot be loaded.",
 )
 @click.option("--dry-run", is_flag=True, help="Judge all, print what would be done, and create nothing.")
-@click.option("--force", is_flag=True, help="Load although a rule or a lint refuses, or hvmloader comes first.")
+@allow_options(Allowance.FIRMWARE)
 @click.option(XL_MANNER, "xl_manner", is_flag=True, help="Print what xl prints and no more; end with 0 or 1.")
 @feature_options
 @change_options
@@ -138,7 +140,7 @@ def command() -> None:
 @pass_session
 def create_command(
     session: Session, config: str, context: str, options: tuple[str, ...], which: str | None,
-    settings: Mapping[str, str], on_failure: str, dry_run: bool, force: bool, xl_manner: bool,
+    settings: Mapping[str, str], on_failure: str, dry_run: bool, xl_manner: bool,
 ) -> None:
     """Create a domain with `xl create -p CONFIG XL_OPTION...`, load its secondary vcpus, and
     let it run with `xl unpause`.
@@ -151,9 +153,8 @@ def create_command(
     A guest that reboots is made anew by xl, without its secondary vcpus: say
     on_reboot = "destroy" in CONFIG and create it again.
     """
-    wish = Wish(
-        config, _declared(context, which, settings), options, OnFailure(on_failure), session.features, force
-    )
+    declared = _declared(context, which, settings)
+    wish = Wish(config, declared, options, OnFailure(on_failure), session.features, session.allow)
     with session.open() as host:
         if dry_run:
             _foretell(session, *foresee(host, Xl(), wish), wish)

@@ -6,6 +6,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Callable
 
+from xenvcpu.allowances import NONE, Allowance, Allowances
 from xenvcpu.errors import DomainError, HostError, XenVcpuError
 from xenvcpu.guestdomain import GuestDomain
 from xenvcpu.host import Host
@@ -19,7 +20,7 @@ from xenvcpu.toolstacks.libvirt.library import library
 
 def start(
     connection: Connection, which: str, open_host: Callable[[], Host], *, features: Features = UNKNOWN,
-    force: bool = False,
+    allow: Allowances = NONE,
 ) -> Change:
     """Create a domain paused, load its vcpus, and let it run; if that fails, it is destroyed, and does not run.
 
@@ -28,7 +29,7 @@ def start(
         which: The domain.
         open_host: Opens the host that it runs on.
         features: What is known of its CPU policy.
-        force: Whatever the guest begins with.
+        allow: What it may do although it would be refused.
 
     Raises:
         HostError: The connection leads to another machine.
@@ -42,7 +43,7 @@ def start(
     declared = domain.declaration(library().VIR_DOMAIN_AFFECT_CONFIG)
     if declared is None:
         raise DomainError(f"{domain.name} declares nothing; see `xenvcpu libvirt set`, or start it with virsh")
-    if domain.has_firmware and not force:
+    if domain.has_firmware and Allowance.FIRMWARE not in allow:
         raise firmware.refusal(domain.name)
     with open_host() as host:
         if host.is_inside:
@@ -51,7 +52,7 @@ def start(
         try:
             found = host.domain(str(domain.uuid))
             assert not isinstance(found, GuestDomain)
-            change = apply(found, declared, features=features)
+            change = apply(found, declared, features=features, allow=allow)
             domain.resume()
         except BaseException as error:
             _give_up(domain, error)

@@ -19,6 +19,7 @@ from typing import Any, Callable, Dict, List, Mapping, Sequence, Tuple
 from uuid import UUID
 
 from xenvcpu import vcpuset
+from xenvcpu.allowances import Allowance, Allowances
 from xenvcpu.cli.exits import Exit
 from xenvcpu.errors import XenVcpuError
 from xenvcpu.rules.release import Release
@@ -33,6 +34,11 @@ CODES: Mapping[int, str] = {
 
 _PROGRAM = "import sys; sys.path.append({!r}); from xenvcpu.cli.main import main; main()"
 _LARGEST_CONTEXT = 1 << 16
+_STARTING = tuple(
+    f"allow-{each.value}" for each in (Allowance.PAT_LOSS, Allowance.DEVICE_ACCESS_LOSS, Allowance.UNBUILT)
+)
+_STOPPING = (f"allow-{Allowance.LAST.value}",)
+_ALLOWED = (*_STARTING, *_STOPPING)
 _MOST_SECONDS = 3600.0
 
 
@@ -69,6 +75,11 @@ def _context(text: str) -> str:
     return text
 
 
+def _rules(text: str) -> str:
+    Allowances.of(ignore_rules=text.split(","))
+    return text
+
+
 def _flag(text: str) -> str:
     return {"true": "true", "false": ""}[text]
 
@@ -80,7 +91,8 @@ KINDS: Mapping[str, Tuple[Callable[[str], str], str]] = {
     "context": (_context, f"the text of a context file, in TOML or JSON, of at most {_LARGEST_CONTEXT} characters"),
     "xen": (_release, "a release of Xen such as 4.17"),
     "timeout": (_seconds, f"seconds, up to {_MOST_SECONDS:g}"),
-    **dict.fromkeys(("force", "dry-run", "no-wait"), (_flag, "true or false")),
+    "ignore-rules": (_rules, "names of rules such as cr4-bit, with commas between, or all"),
+    **dict.fromkeys(("dry-run", "no-wait", *_ALLOWED), (_flag, "true or false")),
 }
 """Every argument that there is: what makes the text of it that a command gets, and what it must be."""
 
@@ -135,12 +147,14 @@ class Function:
         return [*line, "--", *(word for word in words if word)]
 
 
-_CHANGING = ("force", "timeout", "no-wait")
+_CHANGING = ("ignore-rules", "timeout", "no-wait")
 FUNCTIONS: Mapping[str, Function] = {
     "list": Function("list", ("vm-uuid",), ("timeout",), {"vm-uuid": ""}),
     "show": Function("show", ("vm-uuid", "vcpu"), ("timeout",)),
-    "start": Function("start", ("vm-uuid", "vcpus", "context"), (*_CHANGING, "dry-run"), {"vcpus": vcpuset.ALL}),
-    "stop": Function("stop", ("vm-uuid", "vcpus"), _CHANGING),
+    "start": Function(
+        "start", ("vm-uuid", "vcpus", "context"), (*_CHANGING, *_STARTING, "dry-run"), {"vcpus": vcpuset.ALL}
+    ),
+    "stop": Function("stop", ("vm-uuid", "vcpus"), (*_CHANGING, *_STOPPING)),
     "check": Function("check", ("context",), ("vcpu", "xen"), fixed=("--interface", "domctl"), is_verdict=True),
 }
 """All that can be called."""

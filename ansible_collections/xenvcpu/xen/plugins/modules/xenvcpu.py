@@ -61,6 +61,29 @@ options:
     description: Whether to wait for another program that drives the domain; if not, the module fails at once.
     type: bool
     default: true
+  ignore_rules:
+    description:
+      - Names of rules, or V(all), that refuse nothing; Xen judges then. The page xenvcpu-rules(7) lists them.
+      - A rule that protects the host is never ignored.
+    type: list
+    elements: str
+    default: []
+  allow_pat_loss:
+    description: Start them even if memory types of a vcpu that runs change for good.
+    type: bool
+    default: false
+  allow_device_access_loss:
+    description: Start them even if that cuts off an access to an emulated device.
+    type: bool
+    default: false
+  allow_unbuilt:
+    description: Start them even if the domain has no boot vcpu yet.
+    type: bool
+    default: false
+  allow_last:
+    description: Stop them even if no vcpu is left running.
+    type: bool
+    default: false
 attributes:
   check_mode:
     support: full
@@ -174,6 +197,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.xenvcpu.xen.plugins.module_utils import host as target
 
 try:
+    from xenvcpu.allowances import Allowances
     from xenvcpu.newvcpu import in_words
     from xenvcpu.toolstacks import applying, declaration
     from xenvcpu.vcpuset import ALL
@@ -182,6 +206,7 @@ except ImportError:
 else:
     IMPORT_ERROR = None
 
+ALLOW = ("allow_pat_loss", "allow_device_access_loss", "allow_unbuilt", "allow_last")
 STARTED = "started"
 STOPPED = "stopped"
 RESET = "reset"
@@ -194,6 +219,8 @@ ARGUMENTS = {
     "src": {"type": "path"},
     "settings": {"type": "dict"},
     "wait": {"type": "bool", "default": True},
+    "ignore_rules": {"type": "list", "elements": "str", "default": []},
+    **dict.fromkeys(ALLOW, {"type": "bool", "default": False}),
 }
 NEEDS_CONTEXT = [("state", state, ("context", "src"), True) for state in (STARTED, RESET)]
 
@@ -216,6 +243,12 @@ def asked(params):
     return None if params["vcpus"] is None else ",".join(params["vcpus"])
 
 
+def allowed(params):
+    """What may be done although it would be refused."""
+    names = (name[len("allow_"):].replace("_", "-") for name in ALLOW if params[name])
+    return Allowances.of(*names, ignore_rules=params["ignore_rules"])
+
+
 def before(domain, change):
     """Each vcpu that was asked for, as it is."""
     return {
@@ -236,6 +269,7 @@ def change(module, domain):
         What is changed, and the diff.
     """
     params, is_stop = module.params, module.params["state"] == STOPPED
+    allow = allowed(params)
     wanted = None if is_stop else declared(params)
     foreseen = applying.foresee_stop(domain, asked(params) or ALL) if is_stop else applying.foresee(domain, wanted)
     was = before(domain, foreseen)
@@ -243,13 +277,13 @@ def change(module, domain):
     if not is_stop:
         starts = {vcpuid: in_words(wanted.template.render(vcpuid), domain.release) for vcpuid in foreseen.start}
         will = {vcpuid: f"up, {start}" for vcpuid, start in starts.items()}
-        target.warn(module, applying.judge(domain, wanted, foreseen))
+        target.warn(module, applying.judge(domain, wanted, foreseen, allow=allow))
     diff = {"before": lines(was), "after": lines({**was, **will})}
     if module.check_mode:
         return foreseen, diff
     if is_stop:
-        return applying.stop(domain, foreseen), diff
-    return applying.carry_out(domain, wanted, foreseen), diff
+        return applying.stop(domain, foreseen, allow=allow), diff
+    return applying.carry_out(domain, wanted, foreseen, allow=allow), diff
 
 
 def main():
