@@ -5,10 +5,13 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import FrozenSet, Iterable, Tuple
+from typing import TYPE_CHECKING, FrozenSet, Iterable, Tuple
 
 from xenvcpu.errors import ContextError
-from xenvcpu.rules.verdict import Finding, Level, Verdict
+
+# The rules are imported when a name is looked up or a verdict is there: `--help` needs neither.
+if TYPE_CHECKING:
+    from xenvcpu.rules.verdict import Finding, Verdict
 
 ALL = "all"
 IGNORE_RULES = "--ignore-rules"
@@ -78,6 +81,8 @@ class Allowances:
 
     def refusing(self, verdict: Verdict) -> Tuple[Finding, ...]:
         """The findings of a verdict that still refuse it."""
+        from xenvcpu.rules.verdict import Level
+
         return tuple(
             found for found in verdict.findings
             if found.level is not Level.WARNING and (found.kills_host or not self.ignores(found.rule))

@@ -85,6 +85,13 @@ def test_the_xen_of_the_host_that_is_given_judges_unless_another_is_named(run: R
     assert " by Xen 4.14 " in run("--host", "model:pvh", *GOOD, "--xen", "4.14").out
 
 
+def test_the_vendor_is_that_of_the_host_where_one_is_given(run: Run) -> None:
+    odd = (*GOOD, "--set", "fs_limit=0x500000")
+    assert run("--host", "model:pvh", *odd).code == 3 and run("--host", "model:lab", *odd).code == 0
+    assert run("--host", "model:lab", *odd, "--vendor", "intel").code == 3
+    assert run("--host", "model:lab", *odd, "--xen", "4.17").code == 3
+
+
 def test_what_only_dom0_can_carry_is_judged_for_dom0(run: Run) -> None:
     assert "domctl" == run(*GOOD, "--set", "gs_base=0x10", "--json").json["interface"]
 

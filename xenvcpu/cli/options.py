@@ -56,15 +56,21 @@ class Session:
 
         return Features(**self.masks)
 
-    @property
-    def release(self) -> Release:
-        """The Xen of `--host`, where that is given; the newest that is known else."""
+    def judged_by(self) -> tuple[Release, Features]:
+        """The Xen of `--host` and its processor's vendor, where that is given; the newest that is known else.
+
+        Inside a guest the processor is what Xen shows to it, and does not count.
+        """
+        from dataclasses import replace
+
         from xenvcpu.rules.release import KNOWN
 
         if self.host == ANYWHERE:
-            return KNOWN[-1]
+            return KNOWN[-1], self.features
         with self.open() as host:
-            return host.release
+            if host.is_inside:
+                return host.release, self.features
+            return host.release, replace(self.features, vendor=self.features.vendor or host.dom0.vendor)
 
     def open(self) -> Host:
         """The host to work on."""

@@ -85,7 +85,12 @@ def command(
     gives {"error": ...} in its place, and the command exits 1 at the end.
     """
     wanted = None if interface is None else Interface(interface)
-    question = Question(wanted, judges or (session.release,), session.features, vcpu)
+    if judges is None:
+        release, features = session.judged_by()
+        judges = (release,)
+    else:
+        features = session.features
+    question = Question(wanted, judges, features, vcpu)
     if jsonl:
         if context != STDIN or settings:
             raise click.UsageError("--jsonl reads stdin: give - as CONTEXT, and no --set")
