@@ -115,6 +115,15 @@ def run(host: Hypervisor, domain: Domain, vcpuid: int, state: Image = LINUX) -> 
     return vcpu
 
 
+def _require(name: str, vcpus: int) -> None:
+    if not 1 <= vcpus <= HVM_MAX_VCPUS:
+        raise ContextError(f"{name}: {vcpus} vcpus; a domain has 1 to {HVM_MAX_VCPUS}", field="domain", value=vcpus)
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise ContextError(f"{name!r} is no name of a domain: not UTF-8", field="domain", value=name) from error
+
+
 def add_domain(
     host: Hypervisor, name: str, vcpus: int, *, kind: Kind = Kind.PVH, online: int = 1, domid: Optional[int] = None,
     features: Features = FEATURES, paused: bool = False, megabytes: int = 64, is_hap: bool = True,
@@ -136,12 +145,7 @@ def add_domain(
     Raises:
         ContextError: No vcpus, or more than 128; a name that xenstore cannot hold.
     """
-    try:
-        name.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise ContextError(f"{name!r} is no name of a domain: not UTF-8", field="domain", value=name) from error
-    if not 1 <= vcpus <= HVM_MAX_VCPUS:
-        raise ContextError(f"{name}: {vcpus} vcpus; a domain has 1 to {HVM_MAX_VCPUS}", field="domain", value=vcpus)
+    _require(name, vcpus)
     number = max(host.domains, default=-1) + 1 if domid is None else domid
     domain = Domain(
         number, name, kind, features=features, handle=uuid.uuid5(_NAMESPACE, name), pause_count=int(paused),
