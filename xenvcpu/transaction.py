@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any, List, Optional, Tuple
 
+from xenvcpu import vcpuset
 from xenvcpu.abi.domain_info import DomainInfo
 from xenvcpu.audit import name_of, outcome_of
 from xenvcpu.calls import Calls
@@ -38,12 +39,19 @@ def carry_out(port: Dom0Port, keeper: Keeper, change: Change) -> Outcome:
         DomainBusyError, DeadlineError, DomainChangedError, DomainNotBuiltError, DomainError: Nothing was touched.
         HypercallError: Xen refused; `restored` tells whether the domain is as it was found.
         ChangeError: Xen took it, but holds something else, or the domain died of it; `restored` tells the rest.
+        KeyboardInterrupt: It came under the pause and had to wait; its text says so when all was done nevertheless.
     """
     with keeper.hold(change.domain) as deadline:
         transaction = _Transaction(port, keeper, change, deadline)
         try:
             outcome = transaction.run()
         except BaseException as error:
+            if transaction.is_done_before(error):
+                transaction.audit("done")
+                raise KeyboardInterrupt(
+                    f"the {change.verb} of {vcpuset.named(change.vcpuids)} of domain {change.domain.domid} was done"
+                    " before"
+                ) from error
             if transaction.touched is not None:
                 transaction.explain(error)
             raise
@@ -64,6 +72,7 @@ class _Transaction:
         self._buffer: Any = None
         self._reset: List[int] = []
         self._unkept: Optional[Tuple[Capture, Left]] = None
+        self._is_settled = False
         self.touched: Optional[Calls] = None
 
     def run(self) -> Outcome:
@@ -92,6 +101,7 @@ class _Transaction:
             calls = self._change.calls(capture.state)
             self._deadline.check("reading it", self._domid)
             self._touch(capture, calls)
+            self._is_settled = True
             # Up to here: when the unpause returns, the vcpus may have had this processor for a while.
             seconds = time.monotonic() - began
         for note in notes:
@@ -199,6 +209,11 @@ class _Transaction:
                 " there ended the domain", domid=self._domid, differences=[why], restored=False,
             )
         return now.is_paused
+
+    def is_done_before(self, error: BaseException) -> bool:
+        """Whether an error is only a signal that had waited until all was done, and the domain ran again."""
+        is_signal = isinstance(error, KeyboardInterrupt) and not isinstance(error.__context__, XenVcpuError)
+        return is_signal and self._is_settled and self.touched is not None
 
     def explain(self, error: BaseException) -> None:
         """When the domain runs again: keep what was lost in a file, add what Xen printed, and log it all."""

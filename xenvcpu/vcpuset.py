@@ -67,3 +67,9 @@ def show(vcpuids: Iterable[int]) -> str:
         else:
             runs.append([vcpuid])
     return ",".join("-".join(map(str, run)) for run in runs)
+
+
+def named(vcpuids: Iterable[int]) -> str:
+    """Vcpus in words: `vcpu 2`, `vcpus 1-3`."""
+    text = show(vcpuids)
+    return f"vcpu {text}" if text.isdigit() else f"vcpus {text}"

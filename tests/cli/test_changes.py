@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import uuid
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from xenvcpu.guard.folders import of_world
 from xenvcpu.host import open_host
 from xenvcpu.left import Left
 from xenvcpu.lock import domain_lock
+from xenvcpu.ports.dom0 import Dom0Port
 
 Run = Callable[..., Any]
 START = ("start", "web", "1", "preset:flat32", "--set", "eip=0x100000")
@@ -62,6 +64,22 @@ def test_a_busy_domain_is_waited_for_with_a_message(run: Run, world: str, busy: 
     assert ran.code == 1 and "waiting for process" in ran.err
     assert "which drives domain 1 (web), 0.1 s at most; Ctrl-C gives up" in ran.err
     assert "still after 0.1 s; nothing was touched: try again when it has ended" in ran.err
+
+
+@pytest.mark.parametrize("option", [(), ("--json",)], ids=["text", "json"])
+def test_an_interrupt_that_waited_for_the_end_of_a_start_says_that_it_was_done(
+    run: Run, world: str, monkeypatch: pytest.MonkeyPatch, option: tuple[str, ...]
+) -> None:
+    load = Dom0Port.load_context
+
+    def interrupted(port: Dom0Port, domid: int, stream: bytes) -> None:
+        signal.raise_signal(signal.SIGINT)
+        load(port, domid, stream)
+
+    monkeypatch.setattr(Dom0Port, "load_context", interrupted)
+    ran = run("--host", world, *START, *option)
+    assert ran.code == 130 and "interrupted; the start of vcpu 1 of domain 1 was done before" in ran.err
+    assert online(run, world) == [0, 1]
 
 
 def test_a_domain_of_the_same_uuid_in_another_world_is_free(run: Run, busy: None, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import stat
 import time
 from pathlib import Path
@@ -305,6 +306,18 @@ class Torn:
 
     def parts(self) -> Any:
         return self._head, range(9)  # has a length, and no bytes
+
+
+def test_a_change_that_a_signal_has_waited_for_is_audited_as_done(stage: Stage) -> None:
+    def interrupted(call: RealCall) -> Any:
+        signal.raise_signal(signal.SIGINT)
+        return call()
+
+    stage.libraries.fail("setcontext", interrupted)
+    with pytest.raises(KeyboardInterrupt, match="was done before"):
+        stage.web.start([1], context)
+    (line,) = stage.audited
+    assert line.startswith("start 1 outcome=done") and online(stage) == [0, 1]
 
 
 def test_a_capture_that_is_cut_off_by_a_kill_leaves_the_one_before_it(stage: Stage) -> None:

@@ -23,6 +23,7 @@ from xenvcpu.errors import (
 )
 from xenvcpu.host import Host
 from xenvcpu.model import console, worlds
+from xenvcpu.model.answer import Refused
 from xenvcpu.model.domain import Kind, Shutdown
 from xenvcpu.model.faults import RealCall
 from xenvcpu.model.libraries import ModelLibraries
@@ -191,10 +192,23 @@ def test_an_interrupt_waits_until_the_domain_runs_again(
 
     monkeypatch.setattr(libraries.xenctrl, function, interrupted)
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match="^the start of vcpu 1 of domain 1 was done before$"):
         web.start([1], context)
     assert libraries.host.named("web").pause_count == 0 and web.state().online == (0, 1)
     assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before
+
+
+def test_an_interrupt_of_a_start_that_failed_does_not_call_it_done(
+    web: Dom0Domain, libraries: ModelLibraries
+) -> None:
+    def interrupted(call: RealCall) -> int:
+        signal.raise_signal(signal.SIGINT)
+        raise Refused(errno.EINVAL)
+
+    libraries.fail("setcontext", interrupted)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        web.start([1], context)
+    assert str(caught.value) == "" and web.state().online == (0,)
 
 
 def test_an_unpause_that_succeeds_late_is_in_the_report_and_told(libraries: ModelLibraries) -> None:

@@ -33,7 +33,7 @@ MEANINGS = {
     Exit.XEN: "refused by Xen",
     Exit.HOST: "this host cannot: no library, no privilege, or restricted",
     Exit.UNREPORTED: "done, but the report could not be written; stderr says what was done",
-    Exit.INTERRUPTED: "interrupted (Ctrl-C)",
+    Exit.INTERRUPTED: "interrupted (Ctrl-C); stderr says when a change was done before",
     Exit.UNREAD: "whoever read the output went away (`| head`); nothing was changed",
     Exit.TERMINATED: "ended by SIGTERM; as with any signal, a change that had begun was brought to an end before",
 }

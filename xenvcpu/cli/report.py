@@ -67,13 +67,18 @@ def report_usage(error: click.UsageError) -> Exit:
     return Exit.USAGE
 
 
-def report_interrupt(*, is_json: bool) -> Exit:
-    """Say that somebody pressed Ctrl-C. What had begun to change a domain was brought to an end before.
+def report_interrupt(error: KeyboardInterrupt, *, is_json: bool, done: str = "") -> Exit:
+    """Say that somebody pressed Ctrl-C, and what was done before.
+
+    Args:
+        error: The interrupt; one that had to wait for the end of a change says so.
+        is_json: Whether as JSON.
+        done: What the command had done.
 
     Returns:
         The exit code.
     """
-    text = "interrupted"
+    text = "; ".join(("interrupted", *filter(None, (done or str(error),))))
     if is_json:
         print_json({"error": {"type": "KeyboardInterrupt", "message": text, "exit": int(Exit.INTERRUPTED)}}, err=True)
     else:

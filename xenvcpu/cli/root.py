@@ -107,10 +107,10 @@ class LazyGroup(click.Group):
             from xenvcpu.cli.report import report
 
             ctx.exit(report(error, is_json=session.json))
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as error:
             from xenvcpu.cli.report import report_interrupt
 
-            ctx.exit(report_interrupt(is_json=session.json))
+            ctx.exit(report_interrupt(error, is_json=session.json, done=session.done))
         except OSError as error:
             from xenvcpu.cli.report import report_os
 

@@ -3,21 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import click
 
 from xenvcpu import vcpuset
 from xenvcpu.errors import ContextError
-from xenvcpu.vcpuset import ALL, LARGEST, secondary, show
+from xenvcpu.vcpuset import ALL, LARGEST, named, secondary, show
 
 __all__ = ["ALL", "LARGEST", "named", "parse", "parse_one", "secondary", "show"]
-
-
-def named(vcpuids: Iterable[int]) -> str:
-    """Vcpus in words: `vcpu 2`, `vcpus 1-3`."""
-    text = show(vcpuids)
-    return f"vcpu {text}" if text.isdigit() else f"vcpus {text}"
 
 
 def parse(context: click.Context, argument: click.Parameter, text: str) -> tuple[int, ...] | None:
