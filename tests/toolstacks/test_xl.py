@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -16,6 +17,7 @@ import pytest
 
 pytest.importorskip("click")
 
+from xenvcpu.cli.exits import Exit
 from xenvcpu.errors import HostError
 from xenvcpu.model import worldfile
 from xenvcpu.model.domain import Domain
@@ -255,6 +257,18 @@ class TestXlManner:
     def test_success(self, stage: Stage) -> None:
         done = stage.create("--xl")
         assert done == (0, "", f"Parsing config from {stage.config}\n")
+
+    @pytest.mark.parametrize(("options", "code"), [(("--xl",), Exit.DONE), ((), Exit.UNREPORTED)])
+    def test_a_domain_that_runs_is_no_failure_where_the_words_find_no_room(
+        self, stage: Stage, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], code: int
+    ) -> None:
+        def full(text: str, *, err: bool = False) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr("xenvcpu.cli.commands.xl.say", full)
+        done = stage.create(*options)
+        assert done.code == code and stage.online == [0, 1, 2, 3]
+        assert code == Exit.DONE or "created domain new (domid 2); the report could not be written" in done.err
 
     @pytest.mark.parametrize(("context", "option"), [
         (REFUSED, "--xl"), (NOT_CARRIED, "--ignore-rules=all"), (CONTEXT, "--bad"), (CONTEXT, "--force"),
