@@ -274,6 +274,15 @@ class TestNames:
         with pytest.raises(ValueError, match=f"{wrong}.*did you mean.*{meant}"):
             libraries.fail(wrong, errno.EIO)
 
+    @pytest.mark.parametrize(
+        ("xens", "function"),
+        [("setvcpucontext", "xc_vcpu_setcontext"), ("sethvmcontext", "xc_domain_hvm_setcontext"),
+         ("pausedomain", "xc_domain_pause"), ("getdomaininfolist", "xc_domain_getinfolist")],
+    )
+    def test_a_call_may_be_named_as_xen_names_it(self, libraries: ModelLibraries, xens: str, function: str) -> None:
+        libraries.fail(xens, errno.EIO)
+        assert libraries.unreached == (f"{function} (the next call of it)",)
+
     @pytest.mark.parametrize("answer", ["ENOMEM", errno.ENOMEM])
     def test_an_errno_is_given_by_number_or_by_name(
         self, libraries: ModelLibraries, pause: Callable[[], int], answer: Any

@@ -54,10 +54,14 @@ SHORT_NAMES: Mapping[str, str] = {
     "pause": "xc_domain_pause", "unpause": "xc_domain_unpause", "getdomaininfo": "xc_domain_getinfolist",
     "getvcpuinfo": "xc_vcpu_getinfo", "getvcpucontext": "xc_vcpu_getcontext", "console": "xc_readconsolering",
     "version": "xc_version", "open": "xc_interface_open", "map": "xenforeignmemory_map", "xenstore": "xs_read",
+    "sethvmcontext": "xc_domain_hvm_setcontext", "gethvmcontext": "xc_domain_hvm_getcontext",
+    "gethvmcontext_partial": "xc_domain_hvm_getcontext_partial", "setvcpucontext": "xc_vcpu_setcontext",
+    "pausedomain": "xc_domain_pause", "unpausedomain": "xc_domain_unpause",
+    "getdomaininfolist": "xc_domain_getinfolist", "readconsole": "xc_readconsolering",
     "initialise": "VCPUOP_initialise", "up": "VCPUOP_up", "down": "VCPUOP_down", "is_up": "VCPUOP_is_up",
 }
 """What `Faults.fail` also calls a function: a guest's VCPUOPs, which all go through `xencall3`, and those of libxenctrl
-by what they ask of Xen."""
+by what they ask of Xen, shortly or by Xen's own name for it."""
 
 
 class _Fault(NamedTuple):
