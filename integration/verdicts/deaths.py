@@ -10,7 +10,7 @@ from typing import Mapping
 
 SHOWN = frozenset((
     "nw-without-cd", "cr0-high-bits", "long-mode-without-pae", "lme-without-lma", "cs-l-and-d", "cr3-beyond-width",
-    "rip-beyond-canonical",
+    "rip-beyond-canonical", "exception-vector-svm",
 ))
 """Xen took the state, the vcpu was let run, and the domain was gone."""
 
@@ -26,7 +26,6 @@ LET_RUN: Mapping[str, str] = {
 UNREACHED: Mapping[str, str] = {
     "cet-without-wp": "no domain here may set CR4.CET, so Xen refuses it first",
     "dr6-beyond-32-bits": "Xen has refused it since 4.12, and no older one runs here",
-    "exception-vector-svm": "no recipe with a pending event was let run",
     "efer-reserved": "Xen has refused it since 4.8 to 4.12, and no older one runs here",
 }
 """Those that no domain of the lab comes to."""
