@@ -11,7 +11,10 @@ import pytest
 from xenvcpu import encoding
 from xenvcpu.abi import banner
 from xenvcpu.abi.layout import Image
+from xenvcpu.allowances import EVERY_RULE, NONE, Allowance, Allowances
 from xenvcpu.context import presets
+from xenvcpu.errors import RefusedContextError
+from xenvcpu.newvcpu import prepare
 from xenvcpu.rules import advice, cpu_record, entry, host, vcpuop
 from xenvcpu.rules.check import check_context, check_record
 from xenvcpu.rules.features import UNKNOWN, Features
@@ -70,6 +73,23 @@ def test_no_vendor_release_or_feature_lifts_what_xen_writes_unguarded(changes: d
     for release, features in product(POINTS, _features()):
         finding, = _of_host(changes, release, features)
         assert finding.as_dict()["kills_host"] and "or the whole host goes down" in finding.message
+
+
+@pytest.mark.parametrize("changes", [*UNGUARDED, WIDE_DR6, *ASSERTED], ids=str)
+def test_no_allowance_on_any_release_and_vendor_lets_one_through(changes: dict[str, int]) -> None:
+    held = 0
+    for release, features in product(POINTS, (Features(vendor=vendor) for vendor in ("intel", "amd", None))):
+        vcpu = prepare(1, FLAT.with_values(**changes), release, features)
+        if not any(finding.kills_host for finding in vcpu.verdict.findings):
+            continue
+        held += 1
+        for allow in (NONE, EVERY_RULE, Allowances(frozenset(Allowance), frozenset(("all",)))):
+            assert allow.refusing(vcpu.verdict)
+            with pytest.raises(RefusedContextError, match="the whole host goes down"):
+                vcpu.safe_for_host()
+            with pytest.raises(RefusedContextError):
+                vcpu.accepted(allow)
+    assert held % 3 == 0 and held >= 3 * 5
 
 
 def test_a_wide_dr6_is_the_hosts_death_in_all_that_may_write_it() -> None:
