@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: MIT
+"""What a program does about a guard that is late, refuses, or answers nothing."""
+
+from __future__ import annotations
+
+import errno
+import time
+from typing import Any
+
+import pytest
+
+from tests.guard.conftest import Stage
+from tests.guard.test_guard import context, die_in, online
+from xenvcpu.errors import DeadlineError, DomainBusyError, GuardError, HypercallError
+from xenvcpu.guard import keeper
+from xenvcpu.lock import domain_lock
+from xenvcpu.model.faults import RealCall
+from xenvcpu.model.libraries import ModelLibraries
+
+LOAD, UNPAUSE = "xc_domain_hvm_setcontext", "xc_domain_unpause"
+
+
+def late(seconds: float) -> Any:
+    def answer(call: RealCall) -> Any:
+        time.sleep(seconds)
+        return call()
+
+    return answer
+
+
+def test_a_domain_that_another_program_drives_is_named(stage: Stage) -> None:
+    patience = stage.keeper.patience
+    object.__setattr__(patience, "waits", False)
+    with domain_lock(stage.web.info.handle, stage.folder, patience, patience.begin()):
+        with pytest.raises(DomainBusyError) as caught:
+            stage.web.start([1], context)
+    assert caught.value.domid == stage.web.domid
+
+
+def test_after_a_guard_that_was_too_late_another_one_serves(stage: Stage) -> None:
+    stage.prepare = lambda guard: guard.fail("xc_domain_pause", late(0.6)) if len(stage.guards) == 1 else None
+    object.__setattr__(stage.keeper.patience, "timeout", 0.2)
+    with pytest.raises(DeadlineError):
+        stage.web.start([1], context)
+    object.__setattr__(stage.keeper.patience, "timeout", 60)
+    stage.web.start([1], context)
+    assert len(stage.guards) == 2 and (online(stage), stage.xen.named("web").pause_count) == ([0, 1], 0)
+
+
+def test_after_a_guard_that_could_not_open_xen_another_one_serves(stage: Stage) -> None:
+    stage.prepare = lambda guard: guard.fail("xc_interface_open", errno.EACCES) if len(stage.guards) == 1 else None
+    with pytest.raises(GuardError):
+        stage.web.start([1], context)
+    stage.web.start([1], context)
+    assert len(stage.guards) == 2 and online(stage) == [0, 1]
+
+
+def test_a_guard_that_is_late_to_unpause_is_ended_first_and_its_pause_not_given_back_twice(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeper, "_ANSWER", 0.2)
+    stage.prepare = lambda guard: guard.fail(UNPAUSE, late(0.6))
+    stage.web.start([1], context)
+    assert UNPAUSE not in stage.libraries.counts
+    assert (online(stage), stage.xen.named("web").pause_count) == ([0, 1], 0)
+
+
+def test_a_pause_that_the_guard_cannot_give_back_the_program_gives_back(stage: Stage) -> None:
+    def refuse(guard: ModelLibraries) -> None:
+        for _ in range(9):
+            guard.fail(UNPAUSE, errno.EPERM)
+
+    stage.prepare = refuse
+    stage.web.start([1], context)
+    assert stage.libraries.counts[UNPAUSE] == 1
+    assert (online(stage), stage.xen.named("web").pause_count) == ([0, 1], 0)
+
+
+@pytest.mark.parametrize("how", ["dies", "late"])
+def test_a_guard_that_does_not_put_back_leaves_that_to_be_said(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    def load(call: RealCall) -> Any:
+        answer = call()
+        guard = stage.guards[0]
+        if how == "dies":
+            die_in(guard, "xc_domain_getinfolist", "before")
+        else:
+            guard.fail("xc_domain_getinfolist", late(0.6))
+        stage.libraries.vanish()
+        return answer
+
+    monkeypatch.setattr(keeper, "_ANSWER", 0.2)
+    stage.libraries.fail(LOAD, load)
+    with pytest.raises(HypercallError) as caught:
+        stage.web.start([1], context)
+    assert caught.value.restored is False and any("vcpu 1 may be initialised" in line for line in caught.value.left)
