@@ -69,7 +69,14 @@ class Stage:
 
         thread = threading.Thread(target=serve)
         thread.start()
-        made = GuardProcess(ours, journal, lambda patience: thread.join(60))
+
+        def end(patience: float) -> None:
+            if not patience:
+                libraries.is_killed = True
+                ours.shutdown(socket.SHUT_RDWR)
+            thread.join(60)
+
+        made = GuardProcess(ours, journal, end)
         self.processes.append(made)
         return made
 

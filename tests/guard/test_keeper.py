@@ -55,13 +55,13 @@ def test_after_a_guard_that_could_not_open_xen_another_one_serves(stage: Stage) 
     assert len(stage.guards) == 2 and online(stage) == [0, 1]
 
 
-def test_a_guard_that_is_late_to_unpause_is_ended_first_and_its_pause_not_given_back_twice(
+def test_a_guard_that_is_late_to_unpause_is_killed_and_its_pause_not_given_back_twice(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(keeper, "_ANSWER", 0.2)
     stage.prepare = lambda guard: guard.fail(UNPAUSE, late(0.6))
     stage.web.start([1], context)
-    assert UNPAUSE not in stage.libraries.counts
+    assert stage.guards[0].is_killed and UNPAUSE not in stage.libraries.counts
     assert (online(stage), stage.xen.named("web").pause_count) == ([0, 1], 0)
 
 
@@ -94,4 +94,5 @@ def test_a_guard_that_does_not_put_back_leaves_that_to_be_said(
     stage.libraries.fail(LOAD, load)
     with pytest.raises(HypercallError) as caught:
         stage.web.start([1], context)
+    assert stage.guards[0].is_killed
     assert caught.value.restored is False and any("vcpu 1 may be initialised" in line for line in caught.value.left)
