@@ -11,7 +11,7 @@ import pytest
 
 from tests.guard.conftest import Stage
 from tests.guard.test_guard import context, die_in, online
-from xenvcpu.errors import DeadlineError, DomainBusyError, GuardError, HypercallError
+from xenvcpu.errors import ChangeError, DeadlineError, DomainBusyError, GuardError, HypercallError
 from xenvcpu.guard import keeper
 from xenvcpu.lock import domain_lock
 from xenvcpu.model.faults import RealCall
@@ -96,3 +96,20 @@ def test_a_guard_that_does_not_put_back_leaves_that_to_be_said(
         stage.web.start([1], context)
     assert stage.guards[0].is_killed
     assert caught.value.restored is False and any("vcpu 1 may be initialised" in line for line in caught.value.left)
+
+
+def test_a_signal_ends_the_wait_for_a_guard_that_is_in_xen(stage: Stage) -> None:
+    stage.prepare = lambda guard: guard.fail("xc_domain_pause", late(0.6))
+    with stage.keeper.hold(stage.web.info) as deadline, pytest.raises(DeadlineError):
+        stage.keeper.pause(stage.web.domid, deadline, lambda: True)
+    assert stage.xen.named("web").pause_count == 0
+
+
+@pytest.mark.parametrize(("function", "did"), [("xc_domain_pause", "took"), (UNPAUSE, "gave back")])
+def test_of_a_guard_that_dies_while_others_hold_a_pause_it_is_said_what_it_did(
+    stage: Stage, function: str, did: str
+) -> None:
+    stage.xen.named("web").pause_count = 1
+    stage.prepare = lambda guard: die_in(guard, function, "before")
+    with pytest.raises(ChangeError, match=f"the guard died while it {did} its pause"):
+        stage.web.start([1], context)
