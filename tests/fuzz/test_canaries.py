@@ -14,7 +14,7 @@ from xenvcpu import keptfile
 from xenvcpu.abi import cpu_msr, domain_info, save_stream
 from xenvcpu.abi.layout import Image
 from xenvcpu.cli import output
-from xenvcpu.contextfile import expression, stream
+from xenvcpu.contextfile import expression, registerdump, stream
 from xenvcpu.errors import ContextError, FormatError
 from xenvcpu.model import load, worldfile, worlds
 from xenvcpu.model.answer import Refused
@@ -72,6 +72,8 @@ FAULTS = (
     Fault("kept_file", keptfile, "parse", raising(UnicodeDecodeError("ascii", b"", 0, 1, ""))),
     Fault("context_edits", edits, "from_mapping", raising(ContextError("says no field"))),
     Fault("record_edits", stream, "to_bytes", raising(RecursionError())),
+    Fault("register_dump", registerdump, "read", raising(UnicodeDecodeError("ascii", b"", 0, 1, ""))),
+    Fault("register_dump", texts, "written", answering("eip = 1")),
     Fault("terminal", output, "plain", lambda real: lambda text: text),
     Fault("release", Release, "parse", raising(IndexError())),
 )
