@@ -187,7 +187,7 @@ def web(tmp_path: Path) -> str:
 
 
 START = ("start", "web", "1-3", "preset:flat32")
-CHANGES = (START, ("stop", "web", "0", "--force"), ("model", "new", "{folder}/other.json"))
+CHANGES = (START, ("stop", "web", "0", "--allow-last"), ("model", "new", "{folder}/other.json"))
 DONE = {"start": "started vcpus 1-3 of web", "stop": "stopped vcpu 0 of web", "model": "made "}
 
 

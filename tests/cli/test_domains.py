@@ -33,7 +33,7 @@ def test_list_shows_what_runs_where(run: Run, world: str) -> None:
 @pytest.mark.parametrize(
     ("host", "command"),
     [
-        ("model:pvh", ("start", "web", "1", "preset:flat32")), ("model:pvh", ("stop", "web", "0", "--force")),
+        ("model:pvh", ("start", "web", "1", "preset:flat32")), ("model:pvh", ("stop", "web", "0", "--allow-last")),
         ("model:pvh@web", ("start", "self", "1", "preset:flat32")),
     ],
     ids=["start", "stop", "start from inside"],
@@ -88,7 +88,7 @@ def test_a_command_that_reads_writes_nothing(run: Run, unwritable: str, command:
     assert run("--host", unwritable, *command).code == 0
 
 
-@pytest.mark.parametrize("command", [("start", "web", "1", "preset:flat32"), ("stop", "web", "0", "--force")])
+@pytest.mark.parametrize("command", [("start", "web", "1", "preset:flat32"), ("stop", "web", "0", "--allow-last")])
 def test_a_world_that_cannot_be_written_is_named_and_not_the_guard(
     run: Run, unwritable: str, command: tuple[str, ...]
 ) -> None:

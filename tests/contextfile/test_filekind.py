@@ -68,7 +68,9 @@ def test_a_file_of_another_kind_is_called_what_it_is(tmp_path: Path, what: str, 
     assert f"this is {what}" in str(caught.value) and caught.value.remedy
 
 
-@pytest.mark.parametrize("text", ["eip = 1", '{"eip": 1}', "# (XEN) as in the log\neip = 1", 'description = "<domain"'])
+@pytest.mark.parametrize(
+    "text", ["eip = 1", '{"eip": 1}', "# (XEN) as in the log\neip = 1", 'description = "<domain"\neip = 1']
+)
 def test_a_context_file_is_one_whatever_its_words_are(tmp_path: Path, text: str) -> None:
     path = tmp_path / "ap.toml"
     path.write_text(text)

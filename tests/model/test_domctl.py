@@ -220,11 +220,10 @@ def test_every_hypercall_is_counted_and_takes_time() -> None:
     assert machine.host.clock.tsc == before + 2 * machine.host.clock.step
 
 
-def test_a_get_changes_the_host_only_where_it_stamps_the_time() -> None:
+def test_a_get_changes_nothing_of_the_host() -> None:
     machine = Machine()
     before = machine.host.changes
     machine.domctl.getvcpuinfo(1, 0)
     machine.domctl.gethvmcontext_partial(1, Typecode.CPU, 0, 1032)
-    assert machine.host.changes == before
     machine.save()
-    assert machine.host.changes == before + 1
+    assert machine.host.changes == before

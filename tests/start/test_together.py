@@ -9,6 +9,7 @@ import pytest
 
 from tests.start.conftest import context
 from xenvcpu.abi.vcpu_hvm_context import LAYOUT_32B
+from xenvcpu.allowances import EVERY_RULE
 from xenvcpu.context.presets import flat32, long64, pae32
 from xenvcpu.context.segment import Segment
 from xenvcpu.context.vcpu_context import VcpuContext
@@ -56,7 +57,7 @@ def test_stacks_of_other_segments_or_of_other_tables_are_not_the_same() -> None:
 
 def test_an_image_of_an_unknown_mode_has_no_stack_and_is_for_xen_to_refuse() -> None:
     with Host("guest", ModelLibraries(worlds.pvh(), 1)) as host, pytest.raises(HypercallError, match="EINVAL"):
-        host.domain("self").start([1, 2], lambda _: LAYOUT_32B.image({"mode": 7}), force=True)
+        host.domain("self").start([1, 2], lambda _: LAYOUT_32B.image({"mode": 7}), allow=EVERY_RULE)
 
 
 def beside(wanted: VcpuContext, boot: VcpuContext) -> List[Tuple[str, int, str]]:

@@ -344,7 +344,7 @@ def test_a_service_for_a_model_has_its_host(run: Run, tmp_path: Path, monkeypatc
     monkeypatch.chdir(tmp_path)
     run("model", "new", "world.json")
     assert run("--host", "model:world.json", "libvirt", "install-service", "--folder", tmp_path).code == 0
-    assert f" --host model:{tmp_path}/world.json libvirt watch\n" in (tmp_path / install.UNIT).read_text()
+    assert f" --host model:{tmp_path}/world.json libvirt watch " in (tmp_path / install.UNIT).read_text()
 
 
 @pytest.mark.parametrize("command", [("libvirt", "install-service"), ("libvirt", "install-hook"), ("xapi", "install")])
