@@ -7,7 +7,9 @@ One that took longer by the clock was stretched; the run says so in the end, for
 import itertools
 import os
 import subprocess
+import tempfile
 import time
+from contextlib import ExitStack
 from typing import Any, Callable, Dict, Optional, Sequence, Union
 
 from integration import hosttime
@@ -84,22 +86,25 @@ def run(
     Raises:
         TimeoutExpired: It took longer, and was killed.
     """
-    streams = {} if given is None else {"stdin": subprocess.PIPE}
-    with subprocess.Popen(argv, **{**_KEPT, **streams, **options}) as process:
+    with ExitStack() as stack:
+        if given is not None:  # as a file: of what goes through a pipe the rest is lost when communicate() times out
+            options["stdin"] = file = stack.enter_context(tempfile.TemporaryFile())
+            file.write(given)
+            file.seek(0)
+        process = stack.enter_context(subprocess.Popen(argv, **{**_KEPT, **options}))
         try:
-            output, errors = _finish(process, seconds if isinstance(seconds, Limit) else Limit(seconds), given)
+            output, errors = _finish(process, seconds if isinstance(seconds, Limit) else Limit(seconds))
         except BaseException:
             process.kill()
             raise
     return subprocess.CompletedProcess(argv, process.returncode, output, errors)
 
 
-def _finish(process: "subprocess.Popen[Any]", limit: Limit, given: Optional[bytes]) -> Any:
+def _finish(process: "subprocess.Popen[Any]", limit: Limit) -> Any:
     while True:
         try:
-            return process.communicate(given, timeout=min(limit.left, _TURN))
+            return process.communicate(timeout=min(limit.left, _TURN))
         except subprocess.TimeoutExpired as error:
-            given = None  # has begun to be written, and is not to be given again
             if limit.passed:
                 process.kill()
                 output, errors = process.communicate()

@@ -7,7 +7,7 @@ runs ``pytest integration/`` in that dom0 and brings every result out.
 
 Data flows one way::
 
-    cli -> runner -> host (QEMU process, status channel)
+    cli -> runner -> host (QEMU process, status channel, meter)
                   -> image -> packages, emulator, userland, kernel, wheels, job -> cache
 
 The host side needs Python 3.9 and the standard library, nothing else.

@@ -57,8 +57,9 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     limit = Limit(int(marker.args[0] if marker else os.environ.get(LIMIT_VARIABLE, DEFAULT_LIMIT)))
 
     def expire(number: int, frame: object) -> None:
-        if not limit.passed:
-            signal.alarm(math.ceil(limit.left))
+        left = limit.left
+        if left:
+            signal.alarm(math.ceil(left))
             return
         limit.reset(limit.seconds)  # its teardown is bounded as well
         signal.alarm(math.ceil(limit.seconds))
