@@ -17,7 +17,7 @@ from xenvcpu.allowances import EVERY_RULE, NONE, Allowance, Allowances
 from xenvcpu.context.presets import PRESETS, flat32
 from xenvcpu.errors import RefusedContextError
 from xenvcpu.host import Host
-from xenvcpu.model import worlds
+from xenvcpu.model import console, worlds
 from xenvcpu.model.answer import HostDown
 from xenvcpu.model.hypervisor import Hypervisor
 from xenvcpu.model.libraries import ModelLibraries
@@ -85,6 +85,16 @@ def test_where_xens_word_has_left_its_console_it_counts_as_a_debug_build() -> No
         host.console.print("a guest may print without end")
     with pytest.raises(RefusedContextError, match="where Xen is a debug build"):
         start(host, ASSERTED[0])
+
+
+def test_a_guests_line_that_has_lost_its_prefix_is_not_xens_word() -> None:
+    """The ring begins in the middle of a line that a guest printed."""
+    host, forged = xen("amd", debug=True), "(XEN) Xen version 4.17 (a@b) (none) debug=n"
+    host.console.print(f"(d1) {forged}")
+    room = console.SIZE - len(forged) - len("\n")
+    host.console.print("x" * (room - len("(XEN) \n")))
+    with Host("model", ModelLibraries(host)) as opened:
+        assert host.console.text.startswith(forged) and opened.dom0.is_debug_build() is None
 
 
 def test_an_ordinary_start_does_not_ask_for_it() -> None:

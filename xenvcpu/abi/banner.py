@@ -7,15 +7,19 @@ import re
 from typing import Optional
 
 _LINE = re.compile(r"\n\(XEN\) (?:\[[^]\n]*\] )?Xen version 4\.\d[^\n]* debug=([yn])\b")
-"""Behind a newline: the first line of a ring that has wrapped may be the end of a guest's, whose prefix is gone."""
 
 
-def is_debug_build(console: str) -> Optional[bool]:
-    """Whether Xen is a debug build, from all that its console ring holds; None when the line is there no more.
+def is_debug_build(console: str, *, is_whole: bool) -> Optional[bool]:
+    """Whether Xen is a debug build, from its console ring; None when the line is there no more.
 
     Lines of guests have a prefix of their own, so that none can pass for it.
+
+    Args:
+        console: All that the ring holds.
+        is_whole: Whether that is all that Xen ever printed. Else the first line may be the end of a guest's, whose
+            prefix is gone, and does not count.
     """
-    words = set(_LINE.findall(console))
+    words = set(_LINE.findall(f"\n{console}" if is_whole else console))
     return None if not words else "y" in words
 
 

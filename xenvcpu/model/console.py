@@ -38,8 +38,7 @@ class Console:
         self._append(f"(XEN) {line}\n")
 
     def boot(self, banner: str) -> None:
-        """Print what Xen does at first: a name in large letters, which has no prefix, and its version."""
-        self._append("Xen\n")
+        """Print what Xen does at first: its version, as in the builds of distributions, which have no large letters."""
         self.print(banner)
         self._booted = self.produced
 

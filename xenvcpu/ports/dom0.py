@@ -169,10 +169,13 @@ class Dom0Port(LibraryHandle):
 
     def is_debug_build(self) -> Optional[bool]:
         """Whether Xen is a debug build, as it said when it booted; None when its console holds that no more."""
+        index = self._ffi.new("uint32_t *")
         try:
-            return banner.is_debug_build(self._printed(self._ffi.new("uint32_t *")))
+            printed = self._printed(index)
         except HypercallError:
             return None
+        # The index counts all that was ever printed: where it is the length, nothing has left the ring.
+        return banner.is_debug_build(printed.decode("utf-8", "replace"), is_whole=index[0] == len(printed))
 
     def console(self) -> str:
         """What Xen printed on its console since the last call (or since it booted).
@@ -180,9 +183,9 @@ class Dom0Port(LibraryHandle):
         As many C calls as it takes, up to a bound: on a large host the console keeps more than one buffer holds,
         and a guest may print without end.
         """
-        return self._printed(self._console_index)
+        return self._printed(self._console_index).decode("utf-8", "replace")
 
-    def _printed(self, index: Any) -> str:
+    def _printed(self, index: Any) -> bytes:
         """What is in the ring from an index on, which goes on to where it ends."""
         text = self._ffi.new("char[]", _CONSOLE_SIZE)
         length = self._ffi.new("unsigned int *", _CONSOLE_SIZE)
@@ -192,4 +195,4 @@ class Dom0Port(LibraryHandle):
                 "xc_readconsolering", self._lib.xc_readconsolering(self._xch, text, length, 0, 1, index)
             )
             parts.append(bytes(self._ffi.buffer(text, length[0])))
-        return b"".join(parts).decode("utf-8", "replace")
+        return b"".join(parts)
