@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import errno
 import time
-from typing import Any
+from typing import Any, Dict
 
 import pytest
 
@@ -13,6 +13,8 @@ from tests.guard.conftest import Stage
 from tests.guard.test_guard import context, die_in, online
 from xenvcpu.errors import ChangeError, DeadlineError, DomainBusyError, GuardError, HypercallError
 from xenvcpu.guard import keeper
+from xenvcpu.guard.journal import Pause
+from xenvcpu.left import Left
 from xenvcpu.lock import domain_lock
 from xenvcpu.model.faults import RealCall
 from xenvcpu.model.libraries import ModelLibraries
@@ -105,11 +107,46 @@ def test_a_signal_ends_the_wait_for_a_guard_that_is_in_xen(stage: Stage) -> None
     assert stage.xen.named("web").pause_count == 0
 
 
-@pytest.mark.parametrize(("function", "did"), [("xc_domain_pause", "took"), (UNPAUSE, "gave back")])
-def test_of_a_guard_that_dies_while_others_hold_a_pause_it_is_said_what_it_did(
-    stage: Stage, function: str, did: str
+@pytest.mark.parametrize(("within", "did"), [(Pause.TAKING, "took"), (Pause.GIVING, "gave back")])
+def test_of_a_guard_that_died_while_others_held_a_pause_it_is_said_what_it_did(
+    stage: Stage, within: Pause, did: str
 ) -> None:
     stage.xen.named("web").pause_count = 1
-    stage.prepare = lambda guard: die_in(guard, function, "before")
-    with pytest.raises(ChangeError, match=f"the guard died while it {did} its pause"):
-        stage.web.start([1], context)
+    with stage.keeper.hold(stage.web.info):
+        guard = stage.processes[0]
+        guard.kill()
+        guard.journal.pause, guard.journal.was_paused = within, True
+        with pytest.raises(ChangeError, match=f"the guard died while it {did} its pause"):
+            stage.keeper.unpause(stage.web.domid)
+    assert stage.xen.named("web").pause_count == 1
+
+
+@pytest.mark.parametrize("within", [Pause.TAKING, Pause.GIVING, Pause.HELD])
+@pytest.mark.parametrize("pauses", [0, 1])
+def test_the_pause_of_a_guard_that_died_is_given_back_if_it_is_there(stage: Stage, within: Pause, pauses: int) -> None:
+    stage.xen.named("web").pause_count = pauses
+    with stage.keeper.hold(stage.web.info):
+        guard = stage.processes[0]
+        guard.kill()
+        guard.journal.pause = within
+        if pauses or within is not Pause.HELD:
+            stage.keeper.unpause(stage.web.domid)
+        else:
+            with pytest.raises(HypercallError, match="xc_domain_unpause"):
+                stage.keeper.unpause(stage.web.domid)
+    assert stage.xen.named("web").pause_count == 0
+
+
+LEFT, LESS = Left(down=(1, 2)), Left(down=(2,), other=("a line",))
+
+
+@pytest.mark.parametrize(("answer", "left"), [
+    ({"left": None}, Left()), ({"left": Left().as_dict()}, Left()), ({"left": LESS.as_dict()}, LESS),
+    ({"errno": errno.ENOMEM, "message": "no memory", "log": ""}, LEFT),
+], ids=["domain gone", "all put back", "some put back", "failed"])
+def test_what_is_left_is_what_the_guard_answers_and_all_if_it_failed(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, answer: Dict[str, Any], left: Left
+) -> None:
+    with stage.keeper.hold(stage.web.info):
+        monkeypatch.setattr(stage.processes[0], "ask", lambda *arguments: answer)
+        assert stage.keeper.put_back(LEFT) == left

@@ -77,7 +77,8 @@ class _Loop:
             return run(tests)
 
         every = sorted(trials.reach.seconds, key=trials.reach.seconds.__getitem__)
-        if forked(trials.root, lambda: run(every), LONGEST) != 0:
+        # A test with a deadline may fail once on a machine that has much else to do.
+        if not any(forked(trials.root, lambda: run(every), LONGEST) == 0 for _ in range(3)):
             pytest.exit("the tests fail in this order, without a mutant", 1)
         with self._done.open("w") as file:
             for number, mutant in enumerate(self._mutants):
