@@ -92,3 +92,4 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
     yield made
     made.close()
     assert made.libraries.leaks == {}
+    assert all(guard.leaks == {} for guard in made.guards if not guard.is_killed)
