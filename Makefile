@@ -66,6 +66,8 @@ lab: ARGS = $(addprefix --deb ,$(wildcard dist/debian/*.deb)) $(addprefix --rele
 	$(if $(FULL),--full) $(if $(SMOKE),--smoke-others) $(if $(HOSTS),--hosts $(HOSTS))
 
 fuzz: ARGS = --seconds 300
+# All mutants, or those of MODULES: parts of paths.
+mutants: ARGS = $(or $(MODULES),xenvcpu/)
 
 $(STAGES): $(BUILT)
 	@$(RUN) $@ $(if $(strip $(ARGS)),-- $(ARGS))
