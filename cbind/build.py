@@ -10,20 +10,24 @@ a change of a declaration: `python -m cbind.build`.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Collection, Mapping
 
 from cffi import FFI
 
 FOLDER = Path(__file__).resolve().parent
 MODULE = "xenvcpu._xen"
 DECLARATIONS = (
-    "libc.h", "xentoollog.h", "structs.h", "xenctrl.h", "xencall.h", "xenforeignmemory.h", "xenstore.h",
+    "libc.h", "xentoollog.h", "structs.h", "xenctrl.h", "xenguest.h", "xenguest412.h", "xencall.h",
+    "xenforeignmemory.h", "xenstore.h",
 )
 """The files of this folder, each after those whose types it uses."""
+MINORS: Mapping[str, range] = {"xenguest.h": range(16, 24), "xenguest412.h": range(12, 16)}
+"""The releases 4.N of which a file's functions are; those of the others are in every release."""
 
 
-def declarations() -> str:
-    """All declarations, joined in order."""
-    return "\n".join((FOLDER / name).read_text(encoding="ascii") for name in DECLARATIONS)
+def declarations(without: Collection[str] = ()) -> str:
+    """All declarations, joined in order, but for those of some files."""
+    return "\n".join((FOLDER / name).read_text(encoding="ascii") for name in DECLARATIONS if name not in without)
 
 
 def builder() -> FFI:

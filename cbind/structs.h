@@ -74,3 +74,11 @@ struct xen_domctl_getvcpuinfo {
     uint64_t cpu_time;
     uint32_t cpu;
 };
+
+/* arch-x86/xen.h, from 4.12 on: one entry of a CPU policy. */
+typedef struct xen_cpuid_leaf {
+    uint32_t leaf, subleaf;
+    uint32_t a, b, c, d;
+} xen_cpuid_leaf_t;
+
+typedef ... xen_msr_entry_t;

@@ -12,6 +12,7 @@ from typing import Any, Callable, Iterator, List, Mapping, Optional
 
 from xenvcpu.errors import HostError, XenVcpuError
 from xenvcpu.host import Host, detect
+from xenvcpu.rules.policy import READABLE
 
 OK, MISSING, NOT_NEEDED = "ok", "missing", "not needed"
 _PRIVCMD = Path("/dev/xen/privcmd")
@@ -75,9 +76,16 @@ def _lockdown() -> Iterator[Check]:
 
 def _dom0(host: Host) -> Iterator[Check]:
     yield _attempt("libxenctrl", lambda: f"Xen {host.dom0.release}")
+    yield _attempt("libxenguest", lambda: _policies(host), is_needed=False)
     yield _attempt("domains", lambda: f"{len(host.domains())} besides dom0")
     yield _attempt("libxenstore", lambda: _names(host))
     yield _attempt("libxenforeignmemory", lambda: type(host.memory).__name__ and "memory of guests can be mapped")
+
+
+def _policies(host: Host) -> str:
+    if host.release not in READABLE:
+        return f"not used: Xen {host.release} shows no CPU policies"
+    return "CPU policies of domains can be read" if host.libraries.xenguest else ""
 
 
 def _names(host: Host) -> str:

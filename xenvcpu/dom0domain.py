@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Optional, Sequence, Tuple
 
 from xenvcpu.abi import cpu_record
@@ -21,6 +22,7 @@ from xenvcpu.newvcpu import Render
 from xenvcpu.plan import Plan, make_plan, require_vcpus
 from xenvcpu.ports.dom0 import Dom0Port
 from xenvcpu.recoverplan import Recovered, RecoverPlan
+from xenvcpu.rules import policy
 from xenvcpu.rules.features import UNKNOWN, Features
 from xenvcpu.rules.release import Release
 from xenvcpu.savedstate import SavedState
@@ -137,6 +139,20 @@ class Dom0Domain:
         online = self.state().cpu
         return tuple(vcpuid for vcpuid in range(self.info.vcpu_count) if vcpuid not in online)
 
+    def policy(self, given: Features = UNKNOWN) -> Features:
+        """What its vcpus may set: by its CPU policy, which Xen shows from 4.12 on, and by its host.
+
+        Args:
+            given: What else is known of it; see `xenvcpu.rules.policy.within`.
+
+        Raises:
+            HypercallError: Xen refused: the domain is gone.
+        """
+        leaves = self._port.cpu_policy(self.domid)
+        read = UNKNOWN if leaves is None else policy.features(leaves, self.release)
+        is_hap = given.is_hap if self.info.is_hap is None else self.info.is_hap
+        return replace(policy.within(read, given), is_hap=is_hap, vendor=given.vendor or self._port.vendor)
+
     def plan(
         self, vcpuids: Sequence[int], render: Render, *, features: Features = UNKNOWN, allow: Allowances = NONE
     ) -> Plan:
@@ -153,7 +169,7 @@ class Dom0Domain:
     def _plan(
         self, vcpuids: Sequence[int], render: Render, features: Features, allow: Allowances, online: Sequence[int] = ()
     ) -> Plan:
-        return judged(self._port, features, lambda known: make_plan(
+        return judged(self._port, self.policy(features), lambda known: make_plan(
             self.info, self.name, vcpuids, render, self.release, online=online, features=known, allow=allow
         ))
 

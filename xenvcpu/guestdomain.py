@@ -139,6 +139,11 @@ class GuestDomain:
         """
         raise HostError(f"the registers of vcpu {vcpuid} can be read from dom0 only")
 
+    def policy(self, given: Features = UNKNOWN) -> Features:
+        """What is known of its own CPU policy: what is given. Linux shows a program the features that it uses itself,
+        and not those that it leaves alone."""
+        return given
+
     def plan(
         self, vcpuids: Sequence[int], render: Render, *, features: Features = UNKNOWN, allow: Allowances = NONE
     ) -> GuestPlan:

@@ -17,10 +17,10 @@ from xenvcpu.errors import LibraryMissingError
 from xenvcpu.capturedlog import CapturedLog
 
 XENCTRL_MINORS = range(23, 5, -1)
-"""The releases 4.N whose libxenctrl is known to fit the declarations, newest first."""
+"""The releases 4.N whose libxenctrl and libxenguest are known to fit the declarations, newest first."""
 
 _DIRECTORIES = ("", "/usr/lib/xen-4.{minor}/lib/x86_64-linux-gnu/", "/usr/lib/xen-4.{minor}/lib/")
-"""Where libxenctrl is: with all other libraries, or in the folder that Debian has for one release."""
+"""Where these two are: with all other libraries, or in the folder that Debian has for one release."""
 
 _HYPERVISOR = Path("/sys/hypervisor")
 
@@ -86,17 +86,16 @@ class Libraries:
         Raises:
             LibraryMissingError: It is not installed, or of a release not known here.
         """
-        if self._minor is not None and self._minor not in XENCTRL_MINORS:
-            raise LibraryMissingError(
-                f"this host runs Xen 4.{self._minor}; the libxenctrl of Xen 4.{XENCTRL_MINORS[-1]} to"
-                f" 4.{XENCTRL_MINORS[0]} is known here: upgrade xenvcpu", name="libxenctrl",
-            )
-        if self._minor is None:
-            return self._open("libxenctrl", _xenctrl_paths(XENCTRL_MINORS), "libxenmisc4.N for Xen 4.N")
-        return self._open(
-            "libxenctrl", _xenctrl_paths([self._minor]), f"libxenmisc4.{self._minor}",
-            f" (this host runs Xen 4.{self._minor})",
-        )
+        return self._open_of_release("libxenctrl")
+
+    @cached_property
+    def xenguest(self) -> Any:
+        """libxenguest of the running release, which works on the handles of that release's libxenctrl.
+
+        Raises:
+            LibraryMissingError: It is not installed, or of a release not known here.
+        """
+        return self._open_of_release("libxenguest")
 
     @cached_property
     def xencall(self) -> Any:
@@ -145,6 +144,19 @@ class Libraries:
     def close(self) -> None:
         """Nothing to give back: a library stays open as long as the process."""
 
+    def _open_of_release(self, library: str) -> Any:
+        if self._minor is not None and self._minor not in XENCTRL_MINORS:
+            raise LibraryMissingError(
+                f"this host runs Xen 4.{self._minor}; the {library} of Xen 4.{XENCTRL_MINORS[-1]} to"
+                f" 4.{XENCTRL_MINORS[0]} is known here: upgrade xenvcpu", name=library,
+            )
+        if self._minor is None:
+            return self._open(library, _paths(library, XENCTRL_MINORS), "libxenmisc4.N for Xen 4.N")
+        return self._open(
+            library, _paths(library, [self._minor]), f"libxenmisc4.{self._minor}",
+            f" (this host runs Xen 4.{self._minor})",
+        )
+
     def _open_stable(self, library: str) -> Any:
         names = _STABLE[library]
         return self._open(library, names.sonames, names.debian)
@@ -165,8 +177,8 @@ class Libraries:
         )
 
 
-def _xenctrl_paths(minors: Iterable[int]) -> List[str]:
-    return [folder.format(minor=minor) + f"libxenctrl.so.4.{minor}" for minor in minors for folder in _DIRECTORIES]
+def _paths(library: str, minors: Iterable[int]) -> List[str]:
+    return [folder.format(minor=minor) + f"{library}.so.4.{minor}" for minor in minors for folder in _DIRECTORIES]
 
 
 def _fault(candidate: str, message: str) -> str:

@@ -13,12 +13,13 @@ import pytest
 
 from xenvcpu.rules.release import Release
 
-PACKAGES = ("xencontrol", "xencall", "xenforeignmemory", "xenstore", "xentoollog")
+PACKAGES = ("xencontrol", "xenguest", "xencall", "xenforeignmemory", "xenstore", "xentoollog")
 REQUIRED = "XENVCPU_REQUIRE_HEADERS"
 INCLUDES = "\n".join(
     f"#include <{name}>"
     for name in (
-        "stddef.h", "stdio.h", "stdlib.h", "xentoollog.h", "xenctrl.h", "xencall.h", "xenforeignmemory.h", "xenstore.h",
+        "stddef.h", "stdio.h", "stdlib.h", "xentoollog.h", "xenctrl.h", "xenguest.h", "xencall.h", "xenforeignmemory.h",
+        "xenstore.h",
         "xen/vcpu.h", "xen/version.h", "xen/hvm/hvm_vcpu.h", "xen/hvm/save.h",
         "xen/hvm/ioreq.h", "xen/memory.h",
     )

@@ -123,3 +123,9 @@ def test_a_missing_library_is_an_error_of_this_host(tmp_path: Path) -> None:
 
 def test_libc_is_there_without_any_xen_library(tmp_path: Path) -> None:
     assert Libraries(tmp_path, Loader()).libc.fflush(Libraries().ffi.NULL) == 0
+
+
+def test_libxenguest_is_that_of_the_running_xen_too(tmp_path: Path) -> None:
+    loader = Loader("libxenguest.so.4.18", "/usr/lib/xen-4.17/lib/x86_64-linux-gnu/libxenguest.so.4.17")
+    libraries = Libraries(under_xen(tmp_path, "4.17"), loader)
+    assert libraries.xenguest == "/usr/lib/xen-4.17/lib/x86_64-linux-gnu/libxenguest.so.4.17"

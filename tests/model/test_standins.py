@@ -17,14 +17,17 @@ from xenvcpu.model.libraries import ModelLibraries
 from xenvcpu.model.libxencall import LibXenCall
 from xenvcpu.model.libxenctrl import LibXenCtrl
 from xenvcpu.model.libxenforeignmemory import LibXenForeignMemory
+from xenvcpu.model.libxenguest import LibXenGuest
 from xenvcpu.model.libxenstore import LibXenStore
 from xenvcpu.model.libxentoollog import LibXenToolLog
 from xenvcpu.model.standin import MisuseError, address
 from xenvcpu.model.vcpuop import Op
 from xenvcpu.model.worlds import open_world
+from xenvcpu.rules.release import NEWEST, OLDEST
 
 LIBRARIES = {
-    "xenctrl.h": LibXenCtrl, "xencall.h": LibXenCall, "xenforeignmemory.h": LibXenForeignMemory,
+    "xenctrl.h": LibXenCtrl, "xenguest.h": LibXenGuest, "xenguest412.h": LibXenGuest,
+    "xencall.h": LibXenCall, "xenforeignmemory.h": LibXenForeignMemory,
     "xenstore.h": LibXenStore, "xentoollog.h": LibXenToolLog,
 }
 WEB = 1
@@ -47,8 +50,22 @@ def declared(file: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("file", LIBRARIES)
 def test_a_stand_in_has_the_functions_of_the_declarations_with_their_types(file: str) -> None:
-    wanted = {name: ffi.typeof(text) for name, text in declared(file).items()}
-    assert {name: each.ctype for name, each in LIBRARIES[file].prototypes().items()} == wanted
+    library = LIBRARIES[file]
+    files = [each for each in LIBRARIES if LIBRARIES[each] is library]
+    wanted = {name: ffi.typeof(text) for each in files for name, text in declared(each).items()}
+    assert {name: each.ctype for name, each in library.prototypes().items()} == wanted
+
+
+@pytest.mark.parametrize("file", build.MINORS)
+def test_a_stand_in_has_a_function_in_the_releases_of_its_declaration(file: str) -> None:
+    for minor in range(OLDEST, NEWEST + 1):
+        library = open_world("pvh", f"4.{minor}").xenguest
+        for name in declared(file):
+            if minor in build.MINORS[file]:
+                assert callable(getattr(library, name))
+            else:
+                with pytest.raises(ffi.error, match=name):
+                    getattr(library, name)
 
 
 @pytest.fixture

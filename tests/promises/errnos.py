@@ -40,6 +40,11 @@ _TABLE = {
     # Not ENODATA: that is an answer, the vcpu is not initialised.
     "xc_vcpu_getcontext": f"{_DOMCTL} EINVAL",
     "xc_vcpu_setcontext": f"{_DOMCTL} EINVAL EOPNOTSUPP EBUSY",
+    # Not those with which Xen or the library keeps the policy to itself: that is an answer, it is unknown.
+    "xc_get_domain_cpu_policy": "EFAULT ENOMEM EAGAIN EINTR EIO ESRCH",
+    "xc_cpu_policy_init": "ENOMEM",
+    "xc_cpu_policy_get_domain": "EFAULT ENOMEM EAGAIN EINTR EIO ESRCH EINVAL",
+    "xc_cpu_policy_serialise": "ENOMEM",
     "xs_open": f"{_OPEN} ECONNREFUSED",
     "xs_read": "ENOENT EACCES EINVAL EIO ENOMEM EAGAIN EBADF",
     "xenforeignmemory_open": _OPEN,

@@ -11,14 +11,16 @@ from contextlib import contextmanager
 from typing import Iterator, List, NamedTuple, Optional, Tuple
 
 from xenvcpu.abi import vcpu_info
+from xenvcpu.abi.cpuid import Leaf
 from xenvcpu.abi.domain_info import EMU_LAPIC, NO_VCPU, DomainInfo
 from xenvcpu.abi.layout import Image
-from xenvcpu.model import guestcontext, load, save
+from xenvcpu.model import cpupolicy, guestcontext, load, save
 from xenvcpu.model.answer import Refused
 from xenvcpu.model.domain import Domain, Kind, Shutdown
 from xenvcpu.model.hypervisor import Hypervisor
 from xenvcpu.model.running import settle
 from xenvcpu.model.vcpu import Vcpu
+from xenvcpu.rules import policy
 from xenvcpu.rules.release import Since
 
 PAUSES = 255
@@ -166,6 +168,13 @@ class Domctl:
             found = min((other for other in host.domains if other >= domid), default=domid)
         with self._domctl("getdomaininfo", found) as domain:
             return info(domain)
+
+    def get_cpu_policy(self, domid: int) -> Tuple[Leaf, ...]:
+        """The CPUID leaves of a domain's CPU policy; ENOSYS up to 4.11, which has none to show."""
+        with self._domctl("get_cpu_policy", domid) as domain:
+            if self._host.release not in policy.READABLE:
+                raise Refused(errno.ENOSYS)
+            return cpupolicy.leaves(domain.features, self._host.vendor, self._host.release)
 
     def getdomaininfolist(self, first: int, most: int) -> List[DomainInfo]:
         """The domains from `first` on, at most `most` (a sysctl: EPERM for a caller that is no control domain)."""

@@ -13,6 +13,7 @@ from xenvcpu.model.hypervisor import Hypervisor
 from xenvcpu.model.libc import LibC
 from xenvcpu.model.libxencall import LibXenCall
 from xenvcpu.model.libxenctrl import LibXenCtrl
+from xenvcpu.model.libxenguest import LibXenGuest
 from xenvcpu.model.libxenforeignmemory import LibXenForeignMemory
 from xenvcpu.model.libxenstore import LibXenStore
 from xenvcpu.model.libxentoollog import LibXenToolLog
@@ -40,7 +41,7 @@ class ModelLibraries(Faults):
         here: The domid of the domain that the caller stands in.
         is_matching: Whether libxenctrl was built for the running Xen (EACCES else).
         calls: Every call that was made, in order.
-        xenctrl, xencall, xenforeignmemory, xenstore, xentoollog, libc: The libraries.
+        xenctrl, xenguest, xencall, xenforeignmemory, xenstore, xentoollog, libc: The libraries.
 
     Synchronization: not for use from two threads at once.
     """
@@ -65,6 +66,7 @@ class ModelLibraries(Faults):
         self._world = world
         self.libc = LibC()
         self.xenctrl = LibXenCtrl(self)
+        self.xenguest = LibXenGuest(self)
         self.xencall = LibXenCall(self)
         self.xenforeignmemory = LibXenForeignMemory(self)
         self.xenstore = LibXenStore(self)
@@ -116,7 +118,7 @@ class ModelLibraries(Faults):
         """What is still open or not freed, by library; empty for a program that cleaned up, or was killed."""
         if self.is_killed:
             return {}
-        libraries = (self.xenctrl, self.xencall, self.xenforeignmemory, self.xenstore, self.xentoollog)
+        libraries = (self.xenctrl, self.xenguest, self.xencall, self.xenforeignmemory, self.xenstore, self.xentoollog)
         found = {library.name: library.open_handles for library in libraries}
         found.update(buffers=self.xencall.open_buffers, libc=self.libc.unfreed)
         found.update(mappings=self.xenforeignmemory.open_mappings)

@@ -24,7 +24,8 @@ class LibXenCtrl(StandIn):
 
     name = "libxenctrl"
 
-    def _domctl(self, xch: Any) -> Domctl:
+    def domctl(self, xch: Any) -> Domctl:
+        """The domctls of whoever has this handle open."""
         self._state(xch)
         libraries = self.libraries
         return Domctl(libraries.host, Caller(libraries.here, libraries.is_matching))
@@ -53,7 +54,7 @@ class LibXenCtrl(StandIn):
     @prototype("int(*)(xc_interface *, char *, unsigned int *, int, int, uint32_t *)")
     def xc_readconsolering(self, xch: Any, buffer: Any, count: Any, clear: int, incremental: int, index: Any) -> int:
         start = index[0] if index != ffi.NULL else 0
-        data, end = self._domctl(xch).readconsole(count[0], start, clear=bool(clear), incremental=bool(incremental))
+        data, end = self.domctl(xch).readconsole(count[0], start, clear=bool(clear), incremental=bool(incremental))
         ffi.memmove(buffer, data, len(data))
         count[0] = len(data)
         if index != ffi.NULL:
@@ -62,23 +63,23 @@ class LibXenCtrl(StandIn):
 
     @prototype("int(*)(xc_interface *, uint32_t)")
     def xc_domain_pause(self, xch: Any, domid: int) -> int:
-        self._domctl(xch).pausedomain(domid)
+        self.domctl(xch).pausedomain(domid)
         return 0
 
     @prototype("int(*)(xc_interface *, uint32_t)")
     def xc_domain_unpause(self, xch: Any, domid: int) -> int:
-        self._domctl(xch).unpausedomain(domid)
+        self.domctl(xch).unpausedomain(domid)
         return 0
 
     @prototype("int(*)(xc_interface *, uint32_t, int)")
     def xc_domain_shutdown(self, xch: Any, domid: int, reason: int) -> int:
-        self._domctl(xch).remote_shutdown(domid, reason)
+        self.domctl(xch).remote_shutdown(domid, reason)
         return 0
 
     @prototype("int(*)(xc_interface *, uint32_t, unsigned int, xc_domaininfo_t *)")
     def xc_domain_getinfolist(self, xch: Any, first: int, most: int, info: Any) -> int:
         release = self.libraries.host.release
-        found = self._domctl(xch).getdomaininfolist(first, most)
+        found = self.domctl(xch).getdomaininfolist(first, most)
         data = b"".join(domain_info.encode(each, release) for each in found)
         ffi.memmove(info, data, len(data))
         return len(found)
@@ -86,7 +87,7 @@ class LibXenCtrl(StandIn):
     @prototype("int(*)(xc_interface *, uint32_t, uint8_t *, uint32_t)")
     def xc_domain_hvm_getcontext(self, xch: Any, domid: int, buffer: Any, size: int) -> int:
         is_query = buffer == ffi.NULL
-        stream, length = self._domctl(xch).gethvmcontext(domid, None if is_query else size)
+        stream, length = self.domctl(xch).gethvmcontext(domid, None if is_query else size)
         if not is_query and self.libraries.host.release not in _COPIES_REAL_LENGTH:
             stream = stream.ljust(size, _JUNK)
         ffi.memmove(buffer, stream, len(stream))
@@ -99,7 +100,7 @@ class LibXenCtrl(StandIn):
         if buffer == ffi.NULL:
             self._state(xch)
             return -1
-        payload, _ = self._domctl(xch).gethvmcontext_partial(domid, typecode, instance, size)
+        payload, _ = self.domctl(xch).gethvmcontext_partial(domid, typecode, instance, size)
         ffi.memmove(buffer, payload[:size], min(size, len(payload)))
         return 0
 
@@ -107,20 +108,20 @@ class LibXenCtrl(StandIn):
     def xc_domain_hvm_setcontext(self, xch: Any, domid: int, buffer: Any, size: int) -> int:
         if buffer == ffi.NULL and size:
             raise Refused(errno.EFAULT)
-        self._domctl(xch).sethvmcontext(domid, bytes(ffi.buffer(buffer, size)) if size else b"")
+        self.domctl(xch).sethvmcontext(domid, bytes(ffi.buffer(buffer, size)) if size else b"")
         return 0
 
     @prototype("int(*)(xc_interface *, uint32_t, uint32_t, xc_vcpuinfo_t *)")
     def xc_vcpu_getinfo(self, xch: Any, domid: int, vcpuid: int, info: Any) -> int:
         ffi.memmove(info, bytes(ffi.sizeof("xc_vcpuinfo_t")), ffi.sizeof("xc_vcpuinfo_t"))
         info.vcpu = vcpuid & _VCPU_MASK
-        image = self._domctl(xch).getvcpuinfo(domid, vcpuid & _VCPU_MASK)
+        image = self.domctl(xch).getvcpuinfo(domid, vcpuid & _VCPU_MASK)
         ffi.memmove(info, image.pack(), image.layout.size)
         return 0
 
     @prototype("int(*)(xc_interface *, uint32_t, uint32_t, vcpu_guest_context_any_t *)")
     def xc_vcpu_getcontext(self, xch: Any, domid: int, vcpuid: int, context: Any) -> int:
-        image = self._domctl(xch).getvcpucontext(domid, vcpuid & _VCPU_MASK)
+        image = self.domctl(xch).getvcpucontext(domid, vcpuid & _VCPU_MASK)
         ffi.memmove(context, image.pack(), guest_context.SIZE)
         return 0
 
@@ -129,9 +130,9 @@ class LibXenCtrl(StandIn):
         image = None
         if context != ffi.NULL:
             image = guest_context.decode(bytes(ffi.buffer(ffi.cast("char *", context), guest_context.SIZE)))
-        self._domctl(xch).setvcpucontext(domid, vcpuid & _VCPU_MASK, image)
+        self.domctl(xch).setvcpucontext(domid, vcpuid & _VCPU_MASK, image)
         return 0
 
     @prototype("unsigned long(*)(xc_interface *, uint32_t, int, unsigned long long)")
     def xc_translate_foreign_address(self, xch: Any, domid: int, vcpuid: int, virtual: int) -> int:
-        return translate.frame_of(self._domctl(xch), self.libraries.host, domid, vcpuid, virtual)
+        return translate.frame_of(self.domctl(xch), self.libraries.host, domid, vcpuid, virtual)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, Sequence, Tuple
 from xenvcpu._xen import ffi
 from xenvcpu.model.answer import Refused
 from xenvcpu.model.faults import RealCall
+from xenvcpu.rules.release import Since
 
 if TYPE_CHECKING:
     from xenvcpu.model.libraries import ModelLibraries
@@ -26,6 +27,7 @@ _ERROR = 8
 _LOGGING = frozenset(("struct xentoollog_logger", "FILE"))
 _CLOSING = frozenset((
     "xc_interface_close", "xencall_close", "xenforeignmemory_close", "xs_close", "xtl_logger_destroy",
+    "xc_cpu_policy_destroy",
 ))
 _GIVING_BACK = _CLOSING | {"xencall_free_buffer", "xenforeignmemory_unmap", "xenforeignmemory_unmap_resource"}
 
@@ -63,10 +65,12 @@ class Prototype:
     Attributes:
         declaration: The prototype as a type, `int(*)(xc_interface *, uint32_t)`.
         name: The C function.
+        releases: The releases whose library has it: those that are in all of these.
     """
 
-    def __init__(self, declaration: str, method: Callable[..., Any]) -> None:
+    def __init__(self, declaration: str, releases: Tuple[Since, ...], method: Callable[..., Any]) -> None:
         self.declaration = declaration
+        self.releases = releases
         self.name = method.__name__
         self._method = method
         self.__doc__ = method.__doc__
@@ -79,8 +83,8 @@ class Prototype:
     @functools.cached_property
     def takes_handle(self) -> bool:
         """Whether it is called on an open handle of a library of Xen's."""
-        first = self.ctype.args[0]
-        return first.kind == "pointer" and first.item.cname not in _LOGGING
+        first = next(iter(self.ctype.args), None)
+        return first is not None and first.kind == "pointer" and first.item.cname not in _LOGGING
 
     @property
     def gives_back(self) -> bool:
@@ -93,7 +97,11 @@ class Prototype:
         return self.takes_handle and self.name not in _CLOSING
 
     def __get__(self, library: Optional[StandIn], owner: type) -> Any:
-        return self if library is None else functools.partial(self._call, library)
+        if library is None:
+            return self
+        if not all(library.libraries.host.release in each for each in self.releases):
+            raise ffi.error(f"symbol '{self.name}' not found in library '{library.name}'")
+        return functools.partial(self._call, library)
 
     def _arguments(self, given: Sequence[object]) -> Tuple[Any, ...]:
         wanted = self.ctype.args
@@ -135,9 +143,9 @@ class Prototype:
         return int(ffi.cast(self.ctype.result, result))
 
 
-def prototype(declaration: str) -> Callable[[Callable[..., Any]], Prototype]:
-    """Give a method of a stand-in its C prototype."""
-    return functools.partial(Prototype, declaration)
+def prototype(declaration: str, *releases: Since) -> Callable[[Callable[..., Any]], Prototype]:
+    """Give a method of a stand-in its C prototype, and the releases whose library has the function."""
+    return functools.partial(Prototype, declaration, releases)
 
 
 class StandIn:

@@ -7,10 +7,12 @@ import errno
 from typing import TYPE_CHECKING, Any, List, Optional, Tuple
 
 from xenvcpu.abi import banner, domain_info, guest_context, vcpu_info
+from xenvcpu.abi.cpuid import Leaves
 from xenvcpu.abi.domain_info import DomainInfo
 from xenvcpu.abi.layout import Image
 from xenvcpu.abi.xen_version import EXTRAVERSION_SIZE, XENVER_EXTRAVERSION, XENVER_VERSION
 from xenvcpu.errors import HypercallError, NoSuchDomainError
+from xenvcpu.ports import cpupolicy
 from xenvcpu.ports.failure import failure
 from xenvcpu.ports.handle import LibraryHandle
 from xenvcpu.ports.ioreq import IoreqPort
@@ -97,6 +99,10 @@ class Dom0Port(LibraryHandle):
         pointer = self._ffi.cast("xc_vcpuinfo_t *", info)
         self._checked("xc_vcpu_getinfo", self._lib.xc_vcpu_getinfo(self._xch, domid, vcpuid, pointer), domid, vcpuid)
         return vcpu_info.LAYOUT.unpack(bytes(self._ffi.buffer(info)))
+
+    def cpu_policy(self, domid: int) -> Optional[Leaves]:
+        """A domain's CPU policy (XEN_DOMCTL_get_cpu_policy, once); None where it is not to be had, as up to 4.11."""
+        return cpupolicy.read(self._libraries, self._xch, self.release, domid, self._checked)
 
     def is_initialised(self, domid: int, vcpuid: int) -> bool:
         """Whether a vcpu is initialised: XEN_DOMCTL_getvcpucontext answers ENODATA if not."""

@@ -28,6 +28,11 @@ class ControlBit(NamedTuple):
     releases: Since = ALWAYS
 
     @property
+    def features(self) -> Tuple[str, ...]:
+        """The CPU features of which any one allows it; empty when it is always allowed."""
+        return tuple(self.feature.partition(",")[0].split(" or ")) if self.feature else ()
+
+    @property
     def mask(self) -> int:
         """The bit as a mask."""
         return 1 << self.bit
