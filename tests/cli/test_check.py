@@ -149,3 +149,24 @@ def test_a_bad_line_is_an_error_in_its_place(run: Run, line: str) -> None:
     ran = run("check", "-", "--jsonl", stdin=lines(good, line, good))
     said = [json.loads(text) for text in ran.out.splitlines()]
     assert (1, ["verdict", "error", "verdict"]) == (ran.code, [next(iter(item)) for item in said])
+
+
+@pytest.mark.parametrize("where", [(), ("--xen", "4.20"), ("--interface", "vcpuop")])
+def test_with_a_domain_its_cpu_policy_is_what_it_may_set(run: Run, where: tuple[str, ...]) -> None:
+    pku = (*GOOD, "--set", "cr4=0x400000", "--json", *where)
+    assert run(*pku).code == 0
+    ran = run("--host", "model:pvh", *pku, "--domain", "web")
+    assert (3, "cr4-bit", []) == (ran.code, ran.json["findings"][0]["rule"], ran.json["depends_on"])
+
+
+def test_with_a_domain_the_xen_and_the_interface_are_those_of_a_start_there(run: Run) -> None:
+    said = run("--host", "model:lab", *GOOD, "--domain", "nano", "--json").json
+    assert ("4.17", "domctl") == (said["xen"], said["interface"])
+    assert run("--host", "model:pvh@web", *GOOD, "--domain", "self", "--json").json["interface"] == "vcpuop"
+
+
+def test_a_mask_that_is_given_beside_a_domain_only_narrows(run: Run) -> None:
+    of_web = ("--host", "model:pvh", *GOOD, "--domain", "web")
+    assert run(*of_web, "--set", "cr4=0x20", "--cr4-valid", "0x10").code == 3
+    assert run(*of_web, "--set", "cr4=0x400000", "--cr4-valid", "0x400000").code == 3
+    assert run(*of_web, "--set", "cr4=0x20", "--cr4-valid", "0x400020").code == 0

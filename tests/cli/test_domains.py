@@ -343,3 +343,35 @@ def test_built_in_worlds_are_listed_and_can_be_kept(run: Run, tmp_path: Path) ->
     for name in names:
         path.unlink(missing_ok=True)
         assert (0, 0) == (run("model", "show", name).code, run("model", "new", path, "--world", name).code)
+
+
+def test_show_policy_prints_what_the_domain_may_set(run: Run, world: str) -> None:
+    assert run("--host", world, "show", "web", "--policy").out == (
+        "what the vcpus of web (1) may set\n\n"
+        "cr4          0x3707ff  VME PVI TSD DE PSE PAE MCE PGE PCE OSFXSR OSXMMEXCPT FSGSBASE PCIDE OSXSAVE SMEP SMAP\n"
+        "efer         0xd01  SCE LME LMA NXE\n"
+        "maxphysaddr  46\npaging       hap\nvendor       intel\n"
+    )
+
+
+def test_show_policy_as_json_has_masks_names_and_what_is_unknown(run: Run, tmp_path: Path) -> None:
+    shown = run("--host", "model:shadow", "show", "old", "--policy", "--json").json
+    assert (shown["efer"], shown["paging"], shown["vendor"]) == (
+        {"mask": "0xd01", "bits": ["SCE", "LME", "LMA", "NXE"]}, "shadow", "amd"
+    )
+    older = str(tmp_path / "older.json")
+    run("model", "new", older, "--domain", "web:2", "--xen", "4.7")
+    shown = run("--host", f"model:{older}", "show", "web", "--policy", "--json").json
+    assert [shown[key] for key in ("cr4", "efer", "maxphysaddr", "paging")] == [None] * 4
+    assert "cr4          unknown" in run("--host", f"model:{older}", "show", "web", "--policy").out
+
+
+@pytest.mark.parametrize("words", [("show", "web"), ("show", "web", "1", "--policy")])
+def test_show_takes_either_a_vcpu_or_policy(run: Run, world: str, words: tuple[str, ...]) -> None:
+    ran = run("--host", world, *words)
+    assert ran.code == 2 and "either a VCPU or --policy" in ran.err
+
+
+def test_inside_a_guest_the_policy_is_not_to_be_read(run: Run) -> None:
+    ran = run("--host", "model:pvh@web", "show", "self", "--policy")
+    assert ran.code == 5 and "from dom0 only" in ran.err

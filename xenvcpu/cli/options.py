@@ -56,21 +56,26 @@ class Session:
 
         return Features(**self.masks)
 
-    def judged_by(self) -> tuple[Release, Features]:
-        """The Xen of `--host` and its processor's vendor, where that is given; the newest that is known else.
+    def judged_by(self, domain: str | None = None) -> tuple[Release, Features, str | None]:
+        """What a context is judged by, where nothing else is said: a Xen, what a domain may do, its interface.
 
-        Inside a guest the processor is what Xen shows to it, and does not count.
+        They are those of a domain, where one is named. Else the Xen is that of `--host`, with its processor's vendor,
+        where that is given; and else the newest that is known. Inside a guest the processor is what Xen shows to it,
+        and does not count.
         """
         from dataclasses import replace
 
         from xenvcpu.rules.release import KNOWN
 
-        if self.host == ANYWHERE:
-            return KNOWN[-1], self.features
+        if self.host == ANYWHERE and domain is None:
+            return KNOWN[-1], self.features, None
         with self.open() as host:
+            if domain is not None:
+                found = host.domain(domain)
+                return host.release, found.policy(self.features), found.interface
             if host.is_inside:
-                return host.release, self.features
-            return host.release, replace(self.features, vendor=self.features.vendor or host.dom0.vendor)
+                return host.release, self.features, None
+            return host.release, replace(self.features, vendor=self.features.vendor or host.dom0.vendor), None
 
     def open(self) -> Host:
         """The host to work on."""

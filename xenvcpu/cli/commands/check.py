@@ -11,7 +11,8 @@ from xenvcpu.cli.examples import examples
 from xenvcpu.cli.exits import Exit
 from xenvcpu.cli.judging import Question
 from xenvcpu.cli.options import (
-    Session, complete_context, feature_options, global_options, pass_session, releases, setting_option, vcpu_option,
+    Session, complete_context, complete_domain, feature_options, global_options, pass_session, releases,
+    setting_option, vcpu_option,
 )
 from xenvcpu.cli.output import print_json, print_table, say
 from xenvcpu.contextfile.source import STDIN
@@ -54,6 +55,7 @@ def _releases(context: click.Context, option: click.Parameter, text: str | None)
 @click.command("check", epilog=examples(
     "xenvcpu check ap.toml",
     "xenvcpu check ap.toml --xen all --interface domctl",
+    "xenvcpu check ap.toml --domain web",
     "xenvcpu check ap.toml --set cr4=0x8000    # exits 3",
 ))
 @click.argument("context", shell_complete=complete_context)
@@ -66,6 +68,10 @@ def _releases(context: click.Context, option: click.Parameter, text: str | None)
     "--interface", type=click.Choice([interface.value for interface in Interface]),
     help="Who starts it: the guest (vcpuop) or dom0 (domctl).  [default: vcpuop where that can carry it]",
 )
+@click.option(
+    "--domain", metavar="DOMAIN", shell_complete=complete_domain,
+    help="Judge as a start in this domain does: by its CPU policy, its Xen and the interface there.",
+)
 @vcpu_option
 @setting_option
 @feature_options
@@ -73,23 +79,25 @@ def _releases(context: click.Context, option: click.Parameter, text: str | None)
 @pass_session
 def command(
     session: Session, context: str, jsonl: bool, judges: tuple[Release, ...] | None, interface: str | None, vcpu: int,
-    settings: Mapping[str, str],
+    settings: Mapping[str, str], domain: str | None,
 ) -> None:
     """Judge a context by the rules of a Xen release and of the processor.
 
     Exits 3 when it is rejected (Xen refuses it) or fatal (Xen takes it, the guest
     crashes).
 
+    With --domain, --cr4-valid and the other options for masks narrow the domain's own CPU
+    policy; they cannot widen it, for Xen goes by its own. `xenvcpu show --policy` prints it.
+
     With --jsonl every line of stdin is {"bytes": HEX} (a struct vcpu_hvm_context, or for
     domctl a CPU record) or {"context": {...}} (the keys of a context file); a bad line
     gives {"error": ...} in its place, and the command exits 1 at the end.
     """
+    features = session.features
+    if judges is None or domain is not None:
+        release, features, usual = session.judged_by(domain)
+        judges, interface = judges or (release,), interface or usual
     wanted = None if interface is None else Interface(interface)
-    if judges is None:
-        release, features = session.judged_by()
-        judges = (release,)
-    else:
-        features = session.features
     question = Question(wanted, judges, features, vcpu)
     if jsonl:
         if context != STDIN or settings:
