@@ -30,7 +30,7 @@ ALLOWED: Dict[str, Set[str]] = {
     "keptfile": VALUES | {"capture", "left", "privatefolder"},
     "plaintext": set(), "systemlog": set(), "audit": {"plaintext", "systemlog"},
     "pausing": VALUES | {"ports"}, "heldsignals": set(),
-    "lock": {"deadline", "errors", "privatefolder"},
+    "availability": {"vcpuset"}, "lock": {"deadline", "errors", "privatefolder"},
     "keeper": VALUES | {"audit", "capture", "deadline", "left", "pausing", "ports"},
     "change": VALUES | {"calls"},
     "fitness": VALUES | {"change"},

@@ -29,7 +29,8 @@ def note(offline: Iterable[int], *, is_left: bool) -> Tuple[str, ...]:
     which = vcpuset.show(offline)
     if not which:
         return ()
-    word = f"vcpu{'' if which.isdigit() else 's'} {which}: offline by their toolstack's word (cpu/N/availability in xenstore)"
+    who = f"vcpu {which}" if which.isdigit() else f"vcpus {which}"
+    word = f"{who}: offline by their toolstack's word (cpu/N/availability in xenstore)"
     if is_left:
         return (f"{word}, and left so; name them to start them all the same",)
     return (f"{word}; an operating system that goes by that does not use them",)

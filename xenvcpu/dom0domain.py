@@ -11,6 +11,7 @@ from xenvcpu.abi.domain_info import DomainInfo
 from xenvcpu.abi.layout import Image
 from xenvcpu.abi.save_stream import Typecode
 from xenvcpu.abi.vcpu_info import Runstate
+from xenvcpu.availability import Offline, nobody
 from xenvcpu.allowances import NONE, Allowances
 from xenvcpu.deadline import Deadline
 from xenvcpu.errors import DomainError, HypercallError, VcpuDownError
@@ -37,17 +38,21 @@ class Dom0Domain:
     Attributes:
         info: The domain as it was when the handle was made.
         name: Its name in xenstore, or None.
+        kept_offline: From some of its vcpus to those that its toolstack has offline; asked when called.
 
     Synchronization: not for use from two threads at once.
     """
 
     interface = "domctl"
 
-    def __init__(self, port: Dom0Port, keeper: Keeper, info: DomainInfo, name: Optional[str]) -> None:
+    def __init__(
+        self, port: Dom0Port, keeper: Keeper, info: DomainInfo, name: Optional[str], offline: Offline = nobody
+    ) -> None:
         self._port = port
         self._keeper = keeper
         self.info = info
         self.name = name
+        self.kept_offline = offline
 
     def __repr__(self) -> str:
         return f"<Dom0Domain {self.domid} {self.name or ''}>"

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Callable, Iterator, List, Optional, Sequence, Tuple, Type
 
 from xenvcpu import guestleft
+from xenvcpu.availability import Offline, nobody
 from xenvcpu.abi.layout import Image
 from xenvcpu.abi.vcpu_info import Runstate
 from xenvcpu.allowances import NONE, Allowance, Allowances
@@ -59,6 +60,9 @@ def _whole(what: str, failed: Type[ChangeError], left: Callable[[], Tuple[str, .
 class GuestDomain:
     """The domain that this program runs in, through VCPUOP.
 
+    Attributes:
+        kept_offline: From some of its vcpus to those that its toolstack has offline; asked when called.
+
     Synchronization: not for use from two threads at once.
     """
 
@@ -67,10 +71,13 @@ class GuestDomain:
     domid: Optional[int] = None
     uuid: Optional[str] = None
 
-    def __init__(self, port: GuestPort, release: Release, audit: Audit = no_audit) -> None:
+    def __init__(
+        self, port: GuestPort, release: Release, audit: Audit = no_audit, offline: Offline = nobody
+    ) -> None:
         self._port = port
         self._audit = audit
         self.release = release
+        self.kept_offline = offline
 
     def __repr__(self) -> str:
         return "<GuestDomain self>"

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import os
 import uuid
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, List, Optional, Tuple, Union
+from typing import TYPE_CHECKING, Any, Iterable, List, Optional, Tuple, Union
 
 from xenvcpu.abi.domain_info import DomainInfo
 from xenvcpu.audit import no_audit, syslog
@@ -173,8 +173,12 @@ class Host:
         """The name of a domain, where xenstore has one."""
         return None if self.xenstore is None else self.xenstore.name(domid)
 
+    def _offline(self, domid: Optional[int], vcpuids: Iterable[int]) -> Tuple[int, ...]:
+        return () if self.xenstore is None else self.xenstore.offline(domid, vcpuids)
+
     def _domain(self, info: DomainInfo) -> Dom0Domain:
-        return Dom0Domain(self.dom0, self.keeper, info, self.name(info.domid))
+        offline = partial(self._offline, info.domid)
+        return Dom0Domain(self.dom0, self.keeper, info, self.name(info.domid), offline)
 
     def domains(self) -> Tuple[Dom0Domain, ...]:
         """Every domain but dom0 itself, in order of domid."""
@@ -195,7 +199,8 @@ class Host:
         if self.is_inside:
             if which != SELF:
                 raise HostError(f"inside a guest only its own vcpus can be driven: use `{SELF}`, not {which!r}")
-            return GuestDomain(self.guest, self.release, no_audit if self.kind == "model" else syslog)
+            audit = no_audit if self.kind == "model" else syslog
+            return GuestDomain(self.guest, self.release, audit, partial(self._offline, None))
         if which == SELF:
             # Its own vcpus are a PV domain's here, or this very dom0's: nothing may stop them in passing.
             raise HostError(f"`{SELF}` is a guest's own domain, and this is dom0; `xenvcpu list` shows the domains")

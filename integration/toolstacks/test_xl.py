@@ -65,6 +65,19 @@ def test_nothing_of_a_domain_runs_before_its_vcpus_are_in_place(config: Config, 
     guest.close()
 
 
+def test_vcpus_that_are_configured_offline_are_left_so_until_they_are_plugged_in(config: Config, context: Path) -> None:
+    """`maxvcpus` above `vcpus`: by xenstore, where xl says which are to be online, also once the domain runs."""
+    config.add(f"maxvcpus = {VCPUS + 2}\n")
+    created = xenvcpu_json("xl", "create", config.path, context)
+    assert (created["started"], created["offline"]) == ([1, 2, 3], [4, 5])
+    assert xl.online(created["domid"]) == [0, 1, 2, 3]
+    assert xenvcpu_json("start", config.name, "all", context)["started"] == []
+    xl.run("vcpu-set", config.name, str(VCPUS + 1))
+    assert xenvcpu_json("start", config.name, "all", context)["started"] == [4]
+    by_name = xenvcpu_json("start", config.name, "5", context)
+    assert by_name["started"] == [5] and "offline by their toolstack" in by_name["notes"][0]
+
+
 def test_options_of_xl_are_passed_on(config: Config, context: Path, number: int) -> None:
     """With `-p` and `KEY=VALUE` among them the domain stays paused, and has the value; `xl unpause` lets it run."""
     done = xenvcpu("xl", "create", config.path, context, "--vcpus", "2", "--xl", "--", "-p", "memory=48")

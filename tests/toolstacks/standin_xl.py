@@ -38,9 +38,10 @@ def printed(config: Dict[str, str]) -> str:
             f"(domain\n\t(domid -1)\n\t(create_info)\n\t(hvm {kind == 'hvm':d})\n\t(name {config['name']})\n"
             f"\t(build_info)\n\t(image\n{image}\t)\n)"
         )
-    build: Dict[str, object] = {"avail_vcpus": [0]}
+    build: Dict[str, object] = {}
     if "vcpus" in config:
-        build["max_vcpus"] = int(config.get("maxvcpus", config["vcpus"]))
+        build["avail_vcpus"] = list(range(int(config["vcpus"])))
+        build["max_vcpus"] = max(int(config.get("maxvcpus", "0")), int(config["vcpus"]))
     if "device_model_version" in config:
         build["device_model_version"] = config["device_model_version"]
     return json.dumps({"c_info": {"type": config.get("type", "pv"), "name": config["name"]}, "b_info": build})
@@ -88,8 +89,11 @@ def create(arguments: List[str]) -> None:
         from xenvcpu.model.build import add_domain
         from xenvcpu.model.domain import Kind
 
-        vcpus = int(config.get("maxvcpus", config.get("vcpus", "1")))
-        add_domain(host, config["name"], vcpus, kind=Kind(config.get("type", "pv")), paused="-p" in given)
+        online = int(config.get("vcpus", "1"))
+        add_domain(
+            host, config["name"], max(int(config.get("maxvcpus", "0")), online), kind=Kind(config.get("type", "pv")),
+            paused="-p" in given, available=online,
+        )
     # As the real one leaves a process behind that watches the domain.
     subprocess.Popen(["sleep", "2"], stdin=subprocess.DEVNULL)
 

@@ -11,6 +11,8 @@ import pytest
 from xenvcpu.dom0domain import Dom0Domain
 from xenvcpu.errors import DomainError, HypercallError, RefusedContextError
 from xenvcpu.host import Host, open_host
+from xenvcpu.model import worlds
+from xenvcpu.model.libraries import ModelLibraries
 from xenvcpu.toolstacks.applying import apply, foresee, foresee_stop, judge, stop
 from xenvcpu.toolstacks.declaration import Declaration, DeclarationError
 from xenvcpu.toolstacks.libvirt.begin import begin
@@ -160,3 +162,12 @@ def test_a_vcpu_that_is_down_and_initialised_is_made_fresh_from_dom0_only(world:
 def test_vcpus_to_be_stopped_that_are_none_are_refused(web: Dom0Domain, vcpus: str, says: str) -> None:
     with pytest.raises(DeclarationError, match=says):
         foresee_stop(web, vcpus)
+
+
+def test_all_leaves_out_what_the_toolstack_has_offline_and_a_name_does_not() -> None:
+    for named, started, word in (("all", (1,), "left so"), ("1-2", (1, 2), "does not use them")):
+        world = worlds.pvh()
+        world.named("web").offline = [2, 3]
+        with Host("model", ModelLibraries(world)) as host:
+            change = apply(host.domains()[0], Declaration(CONTEXT, named))
+        assert change.start == started and word in change.notes[0]

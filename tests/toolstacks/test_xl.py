@@ -93,7 +93,7 @@ def test_options_go_to_xl_as_they_are_without_a_shell(stage: Stage) -> None:
     hostile = 'extra="$(touch /tmp/x) `id`"'
     assert stage.create("--", "-q", hostile, "maxvcpus=6").code == 0
     assert stage.calls[0] == ["create", "-p", "-f", str(stage.config), "-q", hostile, "maxvcpus=6"]
-    assert stage.online == list(range(6))
+    assert stage.domain is not None and len(stage.domain.vcpus) == 6
 
 
 def test_the_name_is_the_one_that_xl_reports_and_not_the_one_in_the_file(stage: Stage) -> None:
@@ -327,3 +327,45 @@ def test_a_configuration_that_can_be_read_once_only_is_refused(tmp_path: Path) -
 def test_no_xl_is_a_host_error() -> None:
     with pytest.raises(HostError, match="No such file"):
         Xl("/nonexistent/xl").domid("web")
+
+
+class TestVcpusThatAreConfiguredOffline:
+    """`vcpus=2, maxvcpus=4`: 2 and 3 are there, and not for the guest to use until they are plugged in."""
+
+    @pytest.fixture(autouse=True)
+    def configured(self, stage: Stage) -> None:
+        stage.config.write_text('name = "new"\ntype = "pvh"\nvcpus = 2\nmaxvcpus = 4\n')
+
+    def test_they_are_left_so_and_that_is_said(self, stage: Stage) -> None:
+        done = stage.create()
+        assert stage.online == [0, 1] and "vcpu 1 started" in done.out
+        assert "vcpus 2-3: offline by their toolstack's word" in done.err and "left so" in done.err
+
+    def test_json_names_them(self, stage: Stage) -> None:
+        done = stage.create("--json")
+        assert (done.json["started"], done.json["offline"]) == ([1], [2, 3])
+
+    def test_a_dry_run_judges_the_others(self, stage: Stage) -> None:
+        done = stage.create("--dry-run")
+        assert "load vcpu 1, " in done.out and "left so" in done.err
+
+    def test_by_name_they_are_started_and_the_contradiction_is_said(self, stage: Stage) -> None:
+        done = stage.create("--vcpus", "1-3")
+        assert stage.online == [0, 1, 2, 3] and "vcpus 2-3: offline" in done.err and "does not use them" in done.err
+
+    def test_start_all_leaves_them_too(self, stage: Stage, run: Any) -> None:
+        stage.create("--vcpus", "1")
+        run("--host", f"model:{stage.world}", "stop", "new", "1")
+        done = run("--host", f"model:{stage.world}", "start", "new", "all", stage.context)
+        assert stage.online == [0, 1] and "vcpus 2-3: offline" in done.err
+        again = run("--host", f"model:{stage.world}", "start", "new", "all", stage.context)
+        assert "is up, or left offline: nothing to start" in again.out
+
+    def test_start_by_name_says_that_xenstore_contradicts_it(self, stage: Stage, run: Any) -> None:
+        stage.create()
+        done = run("--host", f"model:{stage.world}", "start", "new", "3", stage.context, "--json")
+        assert done.json["started"] == [3] and "vcpu 3: offline" in done.json["notes"][0]
+
+
+def test_vcpus_that_are_all_online_give_no_note(stage: Stage) -> None:
+    assert "offline" not in stage.create().err

@@ -92,6 +92,21 @@ def _records(host: Hypervisor, domain: Domain, vcpuid: int) -> Dict[int, bytes]:
     return records
 
 
+def _add_devices(domain: Domain, release: Release) -> None:
+    lengths = kinds(release)
+    for typecode in (*_ALL_DEVICES, *(_HVM_DEVICES if domain.kind is Kind.HVM else ())):
+        for instance in range(lengths[typecode].instances):
+            domain.records[typecode, instance] = bytes(lengths[typecode].length or 0)
+
+
+def _add_vcpus(host: Hypervisor, domain: Domain, count: int) -> None:
+    for vcpuid in range(count):
+        records = _records(host, domain, vcpuid)
+        vcpu = Vcpu(vcpuid, records=records, has_vcpu_info=vcpuid < LEGACY_MAX_VCPUS)
+        vcpu.set_tsc(0, host.clock.tsc)
+        domain.vcpus.append(vcpu)
+
+
 def _boot_fpu() -> bytes:
     """An FXSAVE image in use: FCW, MXCSR and something in XMM0."""
     image = bytearray(cpu_record.FPU_SIZE)
@@ -127,6 +142,7 @@ def _require(name: str, vcpus: int) -> None:
 def add_domain(
     host: Hypervisor, name: str, vcpus: int, *, kind: Kind = Kind.PVH, online: int = 1, domid: Optional[int] = None,
     features: Features = FEATURES, paused: bool = False, megabytes: int = 64, is_hap: bool = True,
+    available: Optional[int] = None,
 ) -> Domain:
     """Create a guest and let it boot.
 
@@ -141,6 +157,7 @@ def add_domain(
         paused: Whether a toolstack holds a pause on it.
         megabytes: Its memory.
         is_hap: Hardware-assisted paging; shadow paging else.
+        available: How many vcpus its toolstack wants online, from vcpu 0 on; all if None.
 
     Raises:
         ContextError: No vcpus, or more than 128; a name that xenstore cannot hold.
@@ -152,16 +169,10 @@ def add_domain(
         is_hap=is_hap, tsc_khz=host.clock.khz, memory=Memory(megabytes * 256),
         has_lapic=kind is Kind.HVM or host.release in _HAS_LAPIC,
         ioreq_servers={0: IoreqServer()} if kind is Kind.HVM else {},
+        offline=list(range(vcpus if available is None else available, vcpus)),
     )
-    lengths = kinds(host.release)
-    for typecode in (*_ALL_DEVICES, *(_HVM_DEVICES if kind is Kind.HVM else ())):
-        for instance in range(lengths[typecode].instances):
-            domain.records[typecode, instance] = bytes(lengths[typecode].length or 0)
-    for vcpuid in range(vcpus):
-        records = _records(host, domain, vcpuid)
-        vcpu = Vcpu(vcpuid, records=records, has_vcpu_info=vcpuid < LEGACY_MAX_VCPUS)
-        vcpu.set_tsc(0, host.clock.tsc)
-        domain.vcpus.append(vcpu)
+    _add_devices(domain, host.release)
+    _add_vcpus(host, domain, vcpus)
     host.domains[number] = domain
     domain.sync_tsc = host.clock.tsc
     host.clock.advance()

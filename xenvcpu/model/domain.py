@@ -61,6 +61,7 @@ class Domain:
         ioreq_servers: What its device models have, by id; a world file keeps none.
         cut_off: The vcpus of which a load has cut off an access to a device, in order.
         is_privcmd_restricted: Whether its kernel refuses hypercalls from user space.
+        offline: The vcpus that its toolstack has offline: it says so in xenstore, and Xen does not know.
     """
 
     domid: int
@@ -83,6 +84,7 @@ class Domain:
     is_privcmd_restricted: bool = False
     ioreq_servers: Dict[int, IoreqServer] = field(default_factory=dict)
     cut_off: List[int] = field(default_factory=list)
+    offline: List[int] = field(default_factory=list)
 
     @property
     def is_hvm(self) -> bool:

@@ -29,7 +29,9 @@ def _tree(host: Hypervisor, path: str) -> Dict[str, str]:
         local, vm = f"/local/domain/{domain.domid}", f"/vm/{domain.handle}"
         found.update({f"{local}/name": domain.name, f"{local}/domid": str(domain.domid), f"{local}/vm": vm})
         found.update({f"{vm}/name": domain.name, f"{vm}/uuid": str(domain.handle)})
-        found.update({f"{local}/cpu/{vcpu.vcpuid}/availability": "online" for vcpu in domain.vcpus})
+        for vcpu in domain.vcpus:
+            word = "offline" if vcpu.vcpuid in domain.offline else "online"
+            found[f"{local}/cpu/{vcpu.vcpuid}/availability"] = word
     return found
 
 

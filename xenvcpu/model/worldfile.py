@@ -156,7 +156,7 @@ def _domain_to_json(domain: Domain) -> Dict[str, Any]:
     return {
         **_values(domain, _DOMAIN), "kind": domain.kind.value, "handle": str(domain.handle),
         "features": _values(domain.features, _FEATURES),
-        "records": _packed(save_stream.join(records)),
+        "records": _packed(save_stream.join(records)), "offline": domain.offline,
         "pages": domain.memory.size,
         "memory": {hex(frame): _packed(page) for frame, page in domain.memory.pages.items()},
         "vcpus": [_vcpu_to_json(vcpu) for vcpu in domain.vcpus],
@@ -172,10 +172,13 @@ def _domain_from_json(found: Dict[str, Any], unpacked: _Unpacking) -> Domain:
     memory = Memory(pages)
     for frame, page in found["memory"].items():
         memory.write(int(frame, 16) * PAGE, unpacked(page))
+    offline = found.get("offline", [])
+    for vcpuid in offline:
+        _checked({"offline": vcpuid}, {"offline": _NUMBER})
     records = {(record.typecode, record.instance): record.payload for record in _split(unpacked(found["records"]))}
     return Domain(
         **values, kind=Kind(found["kind"]), handle=uuid.UUID(found["handle"]),
-        records=records, memory=memory,
+        records=records, memory=memory, offline=list(offline),
         features=Features(**_checked(found["features"], _FEATURES)),
         vcpus=[_vcpu_from_json(vcpuid, each, unpacked) for vcpuid, each in enumerate(vcpus)],
     )

@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: MIT
-"""Names of domains, from xenstore."""
+"""Names of domains, and which vcpus their toolstack has offline, from xenstore."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Optional
+from typing import TYPE_CHECKING, Any, Iterable, Optional, Tuple
 
 from xenvcpu.ports.handle import LibraryHandle
 
 if TYPE_CHECKING:
     from xenvcpu.libraries import Libraries
+
+_OFFLINE = "offline"
 
 
 class XenstorePort(LibraryHandle):
@@ -41,3 +43,8 @@ class XenstorePort(LibraryHandle):
     def name(self, domid: int) -> Optional[str]:
         """The name of a domain. It comes from a tool or a guest: escape it before showing it."""
         return self.read(f"/local/domain/{domid}/name")
+
+    def offline(self, domid: Optional[int], vcpuids: Iterable[int]) -> Tuple[int, ...]:
+        """Those of some vcpus of a domain that its toolstack has offline; domid None is the caller's own."""
+        folder = "cpu" if domid is None else f"/local/domain/{domid}/cpu"
+        return tuple(vcpuid for vcpuid in vcpuids if self.read(f"{folder}/{vcpuid}/availability") == _OFFLINE)

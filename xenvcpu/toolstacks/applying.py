@@ -8,6 +8,7 @@ from typing import Any, Dict, Optional, Tuple, Union
 
 from xenvcpu import vcpuset
 from xenvcpu.allowances import NONE, Allowances
+from xenvcpu.availability import note
 from xenvcpu.dom0domain import Dom0Domain
 from xenvcpu.errors import DomainError, XenVcpuError
 from xenvcpu.execute import StartReport
@@ -34,6 +35,7 @@ class Change:
         start: Those that are started.
         report: What the start did; None before it, and where nothing was to be started.
         initialised: Those that were down, but initialised: they ran, and the guest itself took them down.
+        offline: Those that the toolstack has offline: left so where the declaration is of all, started else.
     """
 
     domid: Optional[int]
@@ -43,6 +45,12 @@ class Change:
     start: Tuple[int, ...]
     report: Optional[StartReport] = None
     initialised: Tuple[int, ...] = ()
+    offline: Tuple[int, ...] = ()
+
+    @property
+    def notes(self) -> Tuple[str, ...]:
+        """What there is to say of vcpus that the toolstack has offline."""
+        return note(self.offline, is_left=not set(self.offline) & set(self.vcpuids))
 
     @property
     def changed(self) -> bool:
@@ -58,7 +66,7 @@ class Change:
         """The change as `--json` prints it."""
         return {
             "domid": self.domid, "name": self.name, "vcpus": list(self.vcpuids), "changed": self.changed,
-            "stopped": list(self.stop), "started": list(self.start),
+            "stopped": list(self.stop), "started": list(self.start), "offline": list(self.offline),
         }
 
 
@@ -70,11 +78,15 @@ def foresee(domain: Domain, declaration: Declaration) -> Change:
         XenVcpuError: It cannot be looked at.
     """
     states = {state.vcpuid: state for state in domain.vcpus(registers=False)}
-    vcpuids = declaration.vcpuids(len(states))
+    vcpuids = declaration.vcpuids(len(states), domain.kept_offline)
+    offline = domain.kept_offline(vcpuset.secondary(states) if declaration.is_of_all else vcpuids)
     online = tuple(vcpuid for vcpuid in vcpuids if states[vcpuid].is_online)
     start = vcpuids if declaration.reset else tuple(vcpuid for vcpuid in vcpuids if vcpuid not in online)
     spent = tuple(vcpuid for vcpuid in vcpuids if vcpuid not in online and states[vcpuid].is_initialised)
-    return Change(domain.domid, domain.name, vcpuids, online if declaration.reset else (), start, initialised=spent)
+    return Change(
+        domain.domid, domain.name, vcpuids, online if declaration.reset else (), start, initialised=spent,
+        offline=offline,
+    )
 
 
 def apply(

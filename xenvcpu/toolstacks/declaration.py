@@ -25,6 +25,7 @@ from functools import cached_property
 from typing import Any, Dict, Mapping, Optional, Tuple, Union
 
 from xenvcpu import vcpuset
+from xenvcpu.availability import Offline, nobody
 from xenvcpu.contextfile import ContextTemplate, hexed, loads, source
 from xenvcpu.contextfile.bounds import shown
 from xenvcpu.contextfile.template import SCHEMA
@@ -95,13 +96,22 @@ class Declaration:
                 rule=error.rule,
             ) from error
 
-    def vcpuids(self, count: int) -> Tuple[int, ...]:
-        """The vcpus that it means in a domain of so many; `all` is every one but the boot vcpu.
+    def vcpuids(self, count: int, offline: Offline = nobody) -> Tuple[int, ...]:
+        """The vcpus that it means in a domain of so many; `all` is every one but the boot vcpu and those offline.
+
+        Args:
+            count: How many vcpus the domain has.
+            offline: Those of them that the toolstack has offline.
 
         Raises:
             DeclarationError: The domain has no such vcpu.
         """
-        return vcpuids(self.vcpus, count, self.name)
+        return vcpuids(self.vcpus, count, self.name, offline)
+
+    @property
+    def is_of_all(self) -> bool:
+        """Whether it names no vcpus."""
+        return self.vcpus == vcpuset.ALL
 
     def as_dict(self) -> Dict[str, Any]:
         """The declaration as a JSON value, which `from_mapping` reads."""
@@ -111,8 +121,8 @@ class Declaration:
         }
 
 
-def vcpuids(text: str, count: int, name: str = "declaration") -> Tuple[int, ...]:
-    """The vcpus that a text means in a domain of so many; `all` is every one but the boot vcpu.
+def vcpuids(text: str, count: int, name: str = "declaration", offline: Offline = nobody) -> Tuple[int, ...]:
+    """The vcpus that a text means in a domain of so many; `all` is every one but the boot vcpu and those offline.
 
     Raises:
         DeclarationError: It is no set of vcpus, or the domain has no such vcpu.
@@ -122,7 +132,9 @@ def vcpuids(text: str, count: int, name: str = "declaration") -> Tuple[int, ...]
     except ContextError as exc:
         raise _error(name, "vcpus", str(exc), value=exc.value, rule="type") from exc
     if named is None:
-        return vcpuset.secondary(range(count))
+        secondary = vcpuset.secondary(range(count))
+        left = offline(secondary)
+        return tuple(vcpuid for vcpuid in secondary if vcpuid not in left)
     if named[-1] >= count:
         has = vcpuset.of_domain(count)
         raise _error(name, "vcpus", f"the domain has {has}, not {named[-1]}", value=text, rule="range")

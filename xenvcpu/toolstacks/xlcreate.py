@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Dict, Optional, Tuple
 
 from xenvcpu.allowances import NONE, Allowance, Allowances
+from xenvcpu.availability import note
 from xenvcpu.dom0domain import Dom0Domain
 from xenvcpu.errors import DomainError, HostError, XenVcpuError
 from xenvcpu.execute import StartReport
@@ -61,6 +62,7 @@ class Created:
         is_paused: Whether it is left paused, as `-p` among the options asks.
         report: What the load did; None where it has no secondary vcpus.
         notes: What xl printed on stderr.
+        offline: The vcpus that xl has offline: left so where no vcpus were named, loaded else.
     """
 
     domid: int
@@ -68,11 +70,20 @@ class Created:
     is_paused: bool
     report: Optional[StartReport]
     notes: str
+    offline: Tuple[int, ...] = ()
+
+    @property
+    def remarks(self) -> Tuple[str, ...]:
+        """What there is to say of vcpus that xl has offline."""
+        started = () if self.report is None else self.report.vcpuids
+        return note(self.offline, is_left=not set(self.offline) & set(started))
 
     def as_dict(self) -> Dict[str, Any]:
         """The domain as `--json` prints it."""
         loaded = {"started": []} if self.report is None else self.report.as_dict()
-        return {**loaded, "domid": self.domid, "name": self.name, "paused": self.is_paused}
+        return {
+            **loaded, "domid": self.domid, "name": self.name, "paused": self.is_paused, "offline": list(self.offline),
+        }
 
 
 def foresee(host: Host, xl: Xl, wish: Wish) -> Tuple[Config, Tuple[NewVcpu, ...]]:
@@ -98,7 +109,7 @@ def foresee(host: Host, xl: Xl, wish: Wish) -> Tuple[Config, Tuple[NewVcpu, ...]
         raise firmware.refusal(config.name)
     if xl.domid(config.name) is not None:
         raise XlError(f"a domain {config.name} exists")
-    vcpuids = () if config.vcpus is None else wish.declaration.vcpuids(config.vcpus)
+    vcpuids = () if config.vcpus is None else wish.declaration.vcpuids(config.vcpus, config.kept_offline)
     return config, tuple(_judged(host, wish, vcpuid) for vcpuid in vcpuids)
 
 
@@ -131,7 +142,7 @@ def create(host: Host, xl: Xl, wish: Wish) -> Created:
         domid = xl.domid(config.name)
         if domid is None:
             raise XlError(f"xl has created no domain {config.name}", notes)
-        report = _load(host, domid, wish)
+        report, offline = _load(host, domid, wish)
         stays = is_paused(wish.options)
         if not stays:
             xl.unpause(domid)
@@ -142,16 +153,18 @@ def create(host: Host, xl: Xl, wish: Wish) -> Created:
             if isinstance(error, XenVcpuError):
                 error.left = (*error.left, left)
         raise
-    return Created(domid, config.name, stays, report, notes)
+    return Created(domid, config.name, stays, report, notes, offline)
 
 
-def _load(host: Host, domid: int, wish: Wish) -> Optional[StartReport]:
+def _load(host: Host, domid: int, wish: Wish) -> Tuple[Optional[StartReport], Tuple[int, ...]]:
     domain = host.domain(domid)
     assert isinstance(domain, Dom0Domain)
-    vcpuids = wish.declaration.vcpuids(domain.info.vcpu_count)
+    declared = wish.declaration
+    vcpuids = declared.vcpuids(domain.info.vcpu_count, domain.kept_offline)
+    offline = domain.kept_offline(range(1, domain.info.vcpu_count) if declared.is_of_all else vcpuids)
     if not vcpuids:
-        return None
-    return domain.start(vcpuids, wish.declaration.template.render, features=wish.features, allow=wish.allow)
+        return None, offline
+    return domain.start(vcpuids, declared.template.render, features=wish.features, allow=wish.allow), offline
 
 
 def _give_up(xl: Xl, name: str, on_failure: OnFailure) -> str:

@@ -167,6 +167,7 @@ def start(session: Session, domain: str, uri: str | None) -> None:
         print_json(change.as_dict())
     elif not session.quiet:
         say(f"{change.name}: runs, with {named(change.vcpuids)} in place")
+        session.say_notes(change.notes)
 
 
 @command.command(

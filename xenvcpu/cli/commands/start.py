@@ -9,6 +9,7 @@ import click
 
 from xenvcpu import objections
 from xenvcpu.allowances import Allowance
+from xenvcpu.availability import note
 from xenvcpu.cli import contexts, vcpus
 from xenvcpu.cli.allowing import allow_options, refuse_force
 from xenvcpu.cli.examples import examples
@@ -17,7 +18,9 @@ from xenvcpu.cli.options import (
     setting_option,
 )
 from xenvcpu.cli.output import print_json, say
+from xenvcpu.dom0domain import Dom0Domain
 from xenvcpu.execute import StartReport
+from xenvcpu.guestdomain import GuestDomain
 from xenvcpu.guestplan import GuestPlan
 from xenvcpu.newvcpu import in_words
 from xenvcpu.plaintext import plain
@@ -55,6 +58,25 @@ def _say_report(session: Session, name: str, report: StartReport, starts: Mappin
         say(f"{kept}the domain was paused for {report.pause_seconds * 1000:.1f} ms")
 
 
+def _meant(domain: Dom0Domain | GuestDomain, which: tuple[int, ...] | None) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    """The vcpus to start, and what there is to say of those that the toolstack has offline."""
+    asked = vcpus.secondary(domain.down_vcpus()) if which is None else which
+    offline = domain.kept_offline(asked)
+    meant = asked if which is not None else tuple(vcpuid for vcpuid in asked if vcpuid not in offline)
+    return meant, note(offline, is_left=which is None)
+
+
+def _say_nothing(session: Session, domain: Dom0Domain | GuestDomain, name: str, notes: tuple[str, ...]) -> None:
+    """There is nothing to start."""
+    if session.json:
+        online = tuple(vcpu.vcpuid for vcpu in domain.vcpus() if vcpu.is_online)
+        print_json({"name": domain.name, **StartReport(domain.domid, (), online, None, notes=notes).as_dict()})
+    elif not session.quiet:
+        state = "up, or left offline" if notes else "up"
+        say(f"every vcpu of {name} but the boot vcpu is {state}: nothing to start")
+        session.say_notes(notes)
+
+
 @click.command("start", epilog=examples(
     "xenvcpu start web all ap.toml --dry-run",
     "xenvcpu start web 1-2 ap.toml",
@@ -74,7 +96,8 @@ def command(
     session: Session, domain: str, which: tuple[int, ...] | None, context: str, settings: Mapping[str, str],
     dry_run: bool, force: bool,
 ) -> None:
-    """Start vcpus that are down; `all` is every one that is, but the boot vcpu.
+    """Start vcpus that are down; `all` is every one that is, but the boot vcpu and those
+    that the toolstack has offline (`vcpus` below `maxvcpus`, `xl vcpu-set`).
 
     From dom0 it is one load for all of them, with the other vcpus kept as they are; inside
     a guest (DOMAIN is `self`) it is VCPUOP_initialise and VCPUOP_up. It happens whole, or
@@ -83,14 +106,10 @@ def command(
     template = contexts.read(context, settings)
     with session.open() as host:
         found = host.domain(domain)
-        vcpuids = vcpus.secondary(found.down_vcpus()) if which is None else which
+        vcpuids, said = _meant(found, which)
         name = plain(found.name or f"domain {found.domid}")
         if not vcpuids:
-            if session.json:
-                online = tuple(vcpu.vcpuid for vcpu in found.vcpus() if vcpu.is_online)
-                print_json({"name": found.name, **StartReport(found.domid, (), online, None).as_dict()})
-            elif not session.quiet:
-                say(f"every vcpu of {name} but the boot vcpu is up: nothing to start")
+            _say_nothing(session, found, name, said)
             return
         features, allow = session.features, session.allow
         if force:
@@ -98,12 +117,13 @@ def command(
         if dry_run:
             plan = found.plan(vcpuids, template.render, features=features, allow=allow)
             if session.json:
-                print_json(plan.as_dict())
+                print_json({**plan.as_dict(), "notes": list(said)})
             else:
                 say("\n".join(_plan_lines(plan)))
+                session.say_notes(said)
             return
         report = found.start(vcpuids, template.render, features=features, allow=allow)
-        notes = session.notes_on(host)
+        notes = (*said, *session.notes_on(host))
     session.done = f"started {vcpus.named(report.vcpuids)} of {name}"
     if session.json:
         print_json({"name": found.name, **report.as_dict(), "notes": [*report.notes, *notes]})

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from xenvcpu.allowances import Allowance
+from xenvcpu.availability import note
 from xenvcpu.cli import vcpus
 from xenvcpu.cli.allowing import allow_options
 from xenvcpu.cli.contexts import PRESET
@@ -90,13 +91,16 @@ def _steps(config: Config, loaded: tuple[NewVcpu, ...], wish: Wish) -> Iterator[
 
 
 def _foretell(session: Session, config: Config, loaded: tuple[NewVcpu, ...], wish: Wish) -> None:
-    steps = list(_steps(config, loaded, wish))
+    steps, declared = list(_steps(config, loaded, wish)), wish.declaration
+    which = range(1, config.vcpus or 0) if declared.is_of_all else [vcpu.vcpuid for vcpu in loaded]
+    notes = note(config.kept_offline(which), is_left=declared.is_of_all)
     if session.json:
         judged = [{"vcpuid": vcpu.vcpuid, **vcpu.verdict.as_dict()} for vcpu in loaded]
-        print_json({"name": config.name, "type": config.kind, "steps": steps, "vcpus": judged})
+        print_json({"name": config.name, "type": config.kind, "steps": steps, "vcpus": judged, "notes": list(notes)})
         return
     for number, step in enumerate(steps, 1):
         say(f"{number}. {step}")
+    session.say_notes(notes)
     for vcpu in loaded:
         say(f"vcpu {vcpu.vcpuid}: {vcpu.verdict.verdict}, {mode_name(vcpu.record)} at {vcpu.record['rip']:#x}")
         for line in finding_lines(vcpu.verdict):
@@ -105,7 +109,7 @@ def _foretell(session: Session, config: Config, loaded: tuple[NewVcpu, ...], wis
 
 def _tell(created: Created) -> None:
     started = () if created.report is None else created.report.vcpuids
-    which = f"{vcpus.named(started)} started" if started else "it has one vcpu"
+    which = f"{vcpus.named(started)} started" if started else "none started" if created.offline else "it has one vcpu"
     say(f"domain {created.name} (domid {created.domid}): {which}{', left paused' if created.is_paused else ''}")
 
 
@@ -168,3 +172,4 @@ def create_command(
         say(line, err=True)
     if not xl_manner and not session.quiet:
         _tell(created)
+        session.say_notes(created.remarks)

@@ -47,8 +47,9 @@ def sentence(change: Optional[Change]) -> str:
     """What was done, in words."""
     if change is None:
         return "left alone: a declared vcpu runs, or did"
+    offline = "".join(f"; {text}" for text in change.notes)
     if not change.start:
-        return "nothing to start"
+        return f"nothing to start{offline}"
     pause = change.report.pause_seconds if change.report is not None else None
     held = "" if pause is None else f", paused for {pause * 1000:.1f} ms"
-    return f"started vcpus {vcpuset.show(change.start)}{held}"
+    return f"started vcpus {vcpuset.show(change.start)}{held}{offline}"

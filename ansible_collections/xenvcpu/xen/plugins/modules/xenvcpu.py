@@ -155,6 +155,12 @@ vcpus:
   type: list
   elements: int
   sample: [1, 2, 3]
+offline:
+  description: Those that the toolstack has offline; left so where C(vcpus) is left out, started where it names them.
+  returned: success
+  type: list
+  elements: int
+  sample: []
 started:
   description: Those that were started, or would be in check mode.
   returned: success
