@@ -39,12 +39,17 @@ def printed(config: Dict[str, str]) -> str:
             f"\t(build_info)\n\t(image\n{image}\t)\n)"
         )
     build: Dict[str, object] = {}
+    create = {"type": config.get("type", "pv"), "name": config["name"]}
+    if "hap" in config:
+        create["hap"] = str(config["hap"] == "1")
+    if config.get("cpuid", "").startswith("host,pku=0"):
+        build["cpuid"] = {"cpuid": [{"leaf": 7, "subleaf": 0, "ecx": "x" * 28 + "0xxx"}], "msr": []}
     if "vcpus" in config:
         build["avail_vcpus"] = list(range(int(config["vcpus"])))
         build["max_vcpus"] = max(int(config.get("maxvcpus", "0")), int(config["vcpus"]))
     if "device_model_version" in config:
         build["device_model_version"] = config["device_model_version"]
-    return json.dumps({"c_info": {"type": config.get("type", "pv"), "name": config["name"]}, "b_info": build})
+    return json.dumps({"c_info": create, "b_info": build})
 
 
 def find(which: str) -> int:

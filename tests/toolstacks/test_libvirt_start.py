@@ -93,8 +93,9 @@ def test_the_vcpus_are_loaded_before_it_runs(web: PausedStart, connection: Conne
 
 
 def test_a_failure_leaves_it_as_it_was_not_running(web: PausedStart, connection: Connection, world: str) -> None:
-    declare(connection, Declaration(CONTEXT, "1", {"cr0": "0x80000000"}))
-    with pytest.raises(RefusedContextError):
+    """Its policy has no PKE, which is known once Xen has it."""
+    declare(connection, Declaration(CONTEXT, "1", {"cr4": "0x400000"}))
+    with pytest.raises(RefusedContextError, match="PKE"):
         start(connection, "web", lambda: open_host(world))
     assert not web.isActive() and online(world) == [0]
     assert [step for step, _ in web.seen] == ["create", "destroy"]
@@ -152,3 +153,17 @@ def test_the_command_says_what_libvirt_refused(run: Run, web: PausedStart, world
     done = run("--host", world, "libvirt", "start", "web", "-c", URI)
     assert done.code == 1 and "xenvcpu: web: unsupported flags" in done.err
     assert not web.isActive() and online(world) == [0]
+
+
+def test_what_its_xml_takes_from_it_is_refused_before_it_is_created(
+    monkeypatch: pytest.MonkeyPatch, web: PausedStart, connection: Connection, world: str
+) -> None:
+    plain = library().virDomain.XMLDesc
+    cpu = "<cpu mode='host-passthrough'><feature policy='disable' name='smep'/></cpu></domain>"
+    monkeypatch.setattr(
+        library().virDomain, "XMLDesc", lambda self, flags=0: str(plain(self, flags)).replace("</domain>", cpu)
+    )
+    declare(connection, Declaration(CONTEXT, "1", {"cr4": "0x100000"}))
+    with pytest.raises(RefusedContextError, match="SMEP"):
+        start(connection, "web", lambda: open_host(world))
+    assert web.seen == []

@@ -369,3 +369,28 @@ class TestVcpusThatAreConfiguredOffline:
 
 def test_vcpus_that_are_all_online_give_no_note(stage: Stage) -> None:
     assert "offline" not in stage.create().err
+
+
+def test_what_the_configuration_takes_from_the_domain_is_refused_before_it_exists(stage: Stage) -> None:
+    stage.context.write_text(CONTEXT + "cr4 = 0x400000\n")
+    stage.config.write_text(stage.config.read_text() + 'cpuid = "host,pku=0"\n')
+    done = stage.create("--dry-run")
+    assert done.code == 3 and "PKE" in done.err
+
+
+def test_what_it_leaves_alone_is_unknown_until_the_domain_is_there(stage: Stage) -> None:
+    stage.context.write_text(CONTEXT + "cr4 = 0x400000\n")
+    assert stage.create("--dry-run", "--json").json["vcpus"][0]["depends_on"] == ["cr4_valid"]
+    done = stage.create()
+    assert done.code == 3 and "PKE" in done.err and stage.domain is None
+
+
+def test_a_domain_with_shadow_paging_is_judged_as_one(stage: Stage) -> None:
+    """Only where paging is by hardware does VT-x, up to Xen 4.14, load the four entries that must be aligned."""
+    stage.world.unlink()
+    worldfile.new(str(stage.world), "4.14")
+    stage.context.write_text('preset = "pae32"\neip = 0x100000\nesp = 0x8000\ncr3 = 0x1010\n')
+    by_hap = stage.create("--dry-run")
+    stage.config.write_text(stage.config.read_text() + "hap = 0\n")
+    assert by_hap.code == 3 and "pae-cr3-unaligned" in by_hap.err
+    assert stage.create("--dry-run").code == 0

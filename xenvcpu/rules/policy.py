@@ -8,9 +8,10 @@ nested virtualisation beside vmx and svm; the policy of a domain without it has 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Iterable, Optional
+from typing import Collection, Iterable, Optional
 
 from xenvcpu.abi.cpuid import FEATURES, Leaves
+from xenvcpu.rules import control
 from xenvcpu.rules.control import CR4_BITS, EFER_BITS, ControlBit
 from xenvcpu.rules.features import Features
 from xenvcpu.rules.release import Release, Since
@@ -51,3 +52,16 @@ def _both(read: Optional[int], given: Optional[int]) -> Optional[int]:
     if read is None or given is None:
         return given if read is None else read
     return read & given
+
+
+def without(known: Features, lacks: Collection[str], release: Release) -> Features:
+    """What is known, but for the bits that only these CPU features allow. A mask that loses none stays as it is."""
+    return replace(
+        known, cr4_valid=_less(known.cr4_valid, CR4_BITS, lacks, control.cr4_known(release)),
+        efer_valid=_less(known.efer_valid, EFER_BITS, lacks, control.efer_known(release)),
+    )
+
+
+def _less(mask: Optional[int], bits: Iterable[ControlBit], lacks: Collection[str], known: int) -> Optional[int]:
+    gone = sum(bit.mask for bit in bits if bit.features and set(bit.features) <= set(lacks))
+    return (known if mask is None else mask) & ~gone if gone else mask

@@ -16,9 +16,11 @@ import tempfile
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, FrozenSet, Iterable, Iterator, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Any, Iterator, Mapping, NamedTuple, Optional, Sequence, Union
 
 from xenvcpu.errors import HostError, XenVcpuError
+from xenvcpu.toolstacks import xlconfig
+from xenvcpu.toolstacks.configured import NOTHING, Configured
 
 PROGRAM = "xl"
 PAUSED = "-p"
@@ -95,7 +97,7 @@ class Config:
         name: The domain's name.
         kind: `pvh`, `hvm` or `pv`; empty where xl does not tell.
         vcpus: How many vcpus it will have; None where xl does not tell.
-        online: Those that are to be online (`vcpus`, where `maxvcpus` is more); None where xl does not tell.
+        configured: What it says of what its vcpus may do, and of which are to be online.
         has_firmware: Whether hvmloader runs in it before its own software, as far as xl tells.
     """
 
@@ -103,11 +105,7 @@ class Config:
     kind: str = ""
     vcpus: Optional[int] = None
     has_firmware: bool = False
-    online: Optional[FrozenSet[int]] = None
-
-    def kept_offline(self, vcpuids: Iterable[int]) -> Tuple[int, ...]:
-        """Those of some vcpus that it has offline."""
-        return () if self.online is None else tuple(vcpuid for vcpuid in vcpuids if vcpuid not in self.online)
+    configured: Configured = NOTHING
 
 
 def is_paused(options: Sequence[str]) -> bool:
@@ -240,8 +238,6 @@ def _understood(text: str) -> Config:
     # What has its default value is not printed; that of max_vcpus is 1.
     vcpus: Union[int, object] = build.get("max_vcpus", 1)
     has_firmware = kind == "hvm" and build.get("device_model_version") != "none"
-    online = build.get("avail_vcpus")
     return Config(
-        str(name), kind, vcpus if isinstance(vcpus, int) else None, has_firmware,
-        frozenset(online) if isinstance(online, list) and all(type(each) is int for each in online) else None,
+        str(name), kind, vcpus if isinstance(vcpus, int) else None, has_firmware, xlconfig.understood(create, build)
     )

@@ -13,11 +13,11 @@ from xenvcpu.dom0domain import Dom0Domain
 from xenvcpu.errors import DomainError, HostError, XenVcpuError
 from xenvcpu.execute import StartReport
 from xenvcpu.host import Host
-from xenvcpu.hostword import judged
-from xenvcpu.newvcpu import NewVcpu, prepare
+from xenvcpu.newvcpu import NewVcpu
 from xenvcpu.rules.features import UNKNOWN, Features
 from xenvcpu.toolstacks import firmware
 from xenvcpu.toolstacks.declaration import Declaration
+from xenvcpu.toolstacks.judging import judge
 from xenvcpu.toolstacks.xl import Config, Interrupted, Xl, XlError, is_paused, undisturbed
 
 
@@ -109,17 +109,10 @@ def foresee(host: Host, xl: Xl, wish: Wish) -> Tuple[Config, Tuple[NewVcpu, ...]
         raise firmware.refusal(config.name)
     if xl.domid(config.name) is not None:
         raise XlError(f"a domain {config.name} exists")
-    vcpuids = () if config.vcpus is None else wish.declaration.vcpuids(config.vcpus, config.kept_offline)
-    return config, tuple(_judged(host, wish, vcpuid) for vcpuid in vcpuids)
-
-
-def _judged(host: Host, wish: Wish, vcpuid: int) -> NewVcpu:
-    wanted, port = wish.declaration.template.render(vcpuid), host.dom0
-
-    def judge(known: Features) -> NewVcpu:
-        return prepare(vcpuid, wanted, port.release, known).safe_for_host().accepted(wish.allow)
-
-    return judged(port, wish.features, judge)
+    vcpuids = () if config.vcpus is None else wish.declaration.vcpuids(config.vcpus, config.configured.kept_offline)
+    return config, tuple(
+        judge(host.dom0, vcpuid, wish.declaration, config.configured, wish.features, wish.allow) for vcpuid in vcpuids
+    )
 
 
 def create(host: Host, xl: Xl, wish: Wish) -> Created:

@@ -93,7 +93,7 @@ def _steps(config: Config, loaded: tuple[NewVcpu, ...], wish: Wish) -> Iterator[
 def _foretell(session: Session, config: Config, loaded: tuple[NewVcpu, ...], wish: Wish) -> None:
     steps, declared = list(_steps(config, loaded, wish)), wish.declaration
     which = range(1, config.vcpus or 0) if declared.is_of_all else [vcpu.vcpuid for vcpu in loaded]
-    notes = note(config.kept_offline(which), is_left=declared.is_of_all)
+    notes = note(config.configured.kept_offline(which), is_left=declared.is_of_all)
     if session.json:
         judged = [{"vcpuid": vcpu.vcpuid, **vcpu.verdict.as_dict()} for vcpu in loaded]
         print_json({"name": config.name, "type": config.kind, "steps": steps, "vcpus": judged, "notes": list(notes)})

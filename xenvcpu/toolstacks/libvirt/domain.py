@@ -7,6 +7,7 @@ from typing import Any, Optional
 from uuid import UUID
 
 from xenvcpu.errors import DomainError, XenVcpuError
+from xenvcpu.toolstacks.configured import Configured
 from xenvcpu.toolstacks.declaration import Declaration
 from xenvcpu.toolstacks.libvirt import metadata
 from xenvcpu.toolstacks.libvirt.library import LibvirtError, library, told
@@ -43,9 +44,17 @@ class LibvirtDomain:
     @property
     def has_firmware(self) -> bool:
         """Whether hvmloader runs in it before its own software; as it runs, or will at its next start."""
+        return metadata.has_firmware(self._xml)
+
+    @property
+    def configured(self) -> Configured:
+        """What its XML says of what its vcpus may do."""
+        return metadata.configured(self._xml)
+
+    @property
+    def _xml(self) -> str:
         with told(self.name):
-            text = str(self.raw.XMLDesc(0 if self.is_active else library().VIR_DOMAIN_XML_INACTIVE))
-        return metadata.has_firmware(text)
+            return str(self.raw.XMLDesc(0 if self.is_active else library().VIR_DOMAIN_XML_INACTIVE))
 
     def scopes(self, *, live: bool = False, config: bool = False) -> dict[str, int]:
         """The flags of what is asked for: the running domain, its definition, or those of them that there are.

@@ -20,7 +20,9 @@ from typing import Dict, List, NamedTuple, Optional, Union
 
 from xenvcpu.contextfile.bounds import cut, shown
 from xenvcpu.errors import FormatError
+from xenvcpu.toolstacks.configured import Configured
 from xenvcpu.toolstacks.declaration import Declaration, DeclarationError
+from xenvcpu.toolstacks.libvirt import configuration
 from xenvcpu.toolstacks.libvirt.namespace import ELEMENT, FAMILY, MAX_SIZE, NAMESPACE
 
 MAX_DEPTH = 64
@@ -106,6 +108,15 @@ def has_firmware(text: str) -> bool:
         FormatError: Not XML, or beyond the bounds.
     """
     return _has_firmware(_parse(text, "domain XML"))
+
+
+def configured(text: str) -> Configured:
+    """What the XML of a domain says of what its vcpus may do.
+
+    Raises:
+        FormatError: Not XML, or beyond the bounds.
+    """
+    return configuration.configured(_parse(text, "domain XML"))
 
 
 def _has_firmware(root: xml.Element) -> bool:

@@ -13,6 +13,7 @@ from xenvcpu.host import Host
 from xenvcpu.rules.features import UNKNOWN, Features
 from xenvcpu.toolstacks import firmware
 from xenvcpu.toolstacks.applying import Change, apply
+from xenvcpu.toolstacks.judging import judge
 from xenvcpu.toolstacks.libvirt.connection import Connection, require_local
 from xenvcpu.toolstacks.libvirt.domain import LibvirtDomain
 from xenvcpu.toolstacks.libvirt.library import library
@@ -34,6 +35,7 @@ def start(
     Raises:
         HostError: The connection leads to another machine.
         DomainError: It runs, has a saved state, declares nothing, or begins with a firmware.
+        RefusedContextError: A rule refuses a context, by what is known before it is created.
         XenVcpuError: It cannot be created, or its vcpus cannot be started.
     """
     require_local(connection.uri)
@@ -48,6 +50,9 @@ def start(
     with open_host() as host:
         if host.is_inside:
             raise HostError("domains are started from dom0")
+        configured = domain.configured
+        for vcpuid in declared.vcpuids(domain.vcpu_count, configured.kept_offline):
+            judge(host.dom0, vcpuid, declared, configured, features, allow)
         domain.create_paused()
         try:
             found = host.domain(str(domain.uuid))
