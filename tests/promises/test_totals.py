@@ -90,7 +90,7 @@ def run(folder: Path, *arguments: str, **environment: str) -> "subprocess.Comple
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:hypothesispytest", *arguments]
     return subprocess.run(
         [*command, *([] if any("::" in each for each in arguments) else ["."])], cwd=folder, text=True,
-        stdout=subprocess.PIPE, env={**os.environ, **environment, "PYTHONPATH": path},
+        stdout=subprocess.PIPE, env={**os.environ, WRITE: "", **environment, "PYTHONPATH": path},
     )
 
 
