@@ -11,17 +11,19 @@ from xenvcpu.abi.save_stream import Record
 
 @dataclass(frozen=True)
 class Calls:
-    """The calls of a change, in this order.
+    """The calls of a change: the load, and then the resets.
 
     Attributes:
         stream: The save stream to load; None for no load.
         resets: The vcpus to make down and fresh.
         new: The CPU records of vcpus that come up.
+        woken: Those of them that are down asleep: they are made fresh before the load, or it would not let them run.
     """
 
     stream: Optional[bytes]
     resets: Tuple[int, ...] = ()
     new: Sequence[Record] = ()
+    woken: Tuple[int, ...] = ()
 
     @property
     def is_empty(self) -> bool:

@@ -34,6 +34,7 @@ class Capture:
         vcpuids: The vcpus that it was about to be done to.
         stream: The whole save stream.
         reached: The vcpus that were fresh and that the change has reached; None while that is not known.
+        cpu_time: Nanoseconds that its vcpus had run; None in what older versions kept.
     """
 
     domid: int
@@ -43,6 +44,7 @@ class Capture:
     vcpuids: Tuple[int, ...]
     stream: bytes
     reached: Optional[Tuple[int, ...]] = None
+    cpu_time: Optional[int] = None
 
     @cached_property
     def state(self) -> SavedState:
@@ -62,7 +64,7 @@ class Capture:
         return {
             "schema": SCHEMA, "domid": self.domid, "uuid": str(self.handle), "xen": str(self.release),
             "verb": self.verb, "vcpus": list(self.vcpuids),
-            "reached": None if self.reached is None else list(self.reached),
+            "reached": None if self.reached is None else list(self.reached), "cpu_time": self.cpu_time,
         }
 
     def parts(self) -> Tuple[bytes, bytes]:
@@ -118,8 +120,11 @@ class Capture:
             reached = None if head["reached"] is None else tuple(head["reached"])
             if not all(type(number) is int and 0 <= number < 1 << 16 for number in (domid, *vcpuids, *(reached or ()))):
                 raise FormatError("a capture has a domid or vcpuid that is none")
+            cpu_time = head.get("cpu_time")
+            if cpu_time is not None and type(cpu_time) is not int:
+                raise FormatError("a capture has a cpu_time that is no number")
             release = Release.parse(head["xen"])
-            return cls(domid, uuid.UUID(head["uuid"]), release, str(head["verb"]), vcpuids, stream, reached)
+            return cls(domid, uuid.UUID(head["uuid"]), release, str(head["verb"]), vcpuids, stream, reached, cpu_time)
         except FormatError:
             raise
         except (KeyError, TypeError, ValueError, AttributeError, XenVcpuError) as error:

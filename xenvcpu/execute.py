@@ -46,7 +46,7 @@ class StartReport:
 
 
 def execute(port: Dom0Port, keeper: Keeper, plan: Plan) -> StartReport:
-    """Carry out a plan: ten C calls, however many vcpus; some more for a domain with a device model.
+    """Carry out a plan: ten C calls, and one more for each vcpu; some more for a domain with a device model.
 
     Raises:
         XenVcpuError: See `xenvcpu.transaction.carry_out`, and `Plan.calls`.

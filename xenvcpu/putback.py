@@ -11,6 +11,7 @@ import time
 from dataclasses import replace
 from typing import Any, Optional, Set
 
+from xenvcpu.abi.domain_info import DomainInfo
 from xenvcpu.capture import Capture
 from xenvcpu.errors import HypercallError, NoSuchDomainError, XenVcpuError
 from xenvcpu.left import Left
@@ -104,7 +105,7 @@ class _PutBack:
         if now.has_crashed:
             return Left(is_crashed=True)
         left = self._look()
-        if not now.is_paused:
+        if not now.is_paused or self._have_run(now):
             said = f"domain {domid} was unpaused by somebody else: its vcpus have run, and were not set back"
             return replace(left, other=(*left.other, said))
         if left or self._fresh:
@@ -114,6 +115,13 @@ class _PutBack:
                 self._fresh.discard(vcpuid)
             left = Left(is_crashed=True) if port.domain(domid).has_crashed else self._look()
         return left
+
+    def _have_run(self, now: DomainInfo) -> bool:
+        """Whether vcpus have run since the capture, although the domain is paused now.
+
+        One that went to sleep meanwhile would sleep on with its registers set back, and wait for an event that it had.
+        """
+        return self._capture.cpu_time not in (None, now.cpu_time)
 
     def _look(self) -> Left:
         """What is not as it was."""

@@ -7,7 +7,7 @@ import hashlib
 import time
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, List, Optional, Tuple
+from typing import Any, Iterable, List, Optional, Tuple
 
 from xenvcpu import vcpuset
 from xenvcpu.abi.domain_info import DomainInfo
@@ -98,7 +98,7 @@ class _Transaction:
             if not requests.are_none(now):
                 return None
             capture = self._capture(now)
-            calls = self._change.calls(capture.state)
+            calls = self._waking(self._change.calls(capture.state))
             self._deadline.check("reading it", self._domid)
             self._touch(capture, calls)
             self._is_settled = True
@@ -116,10 +116,26 @@ class _Transaction:
             if now.is_hvm and is_being_destroyed(error):
                 raise DomainError(f"domain {domid} is being destroyed: its vcpus run no more", domid=domid) from error
             raise
-        capture = Capture(domid, now.handle, self._port.release, change.verb, change.vcpuids, stream)
+        capture = Capture(
+            domid, now.handle, self._port.release, change.verb, change.vcpuids, stream, cpu_time=now.cpu_time,
+        )
         require_built(now, capture.state, change)
         require_not_nested(capture.state, change)
         return capture
+
+    def _waking(self, calls: Calls) -> Calls:
+        """The calls, with a reset of each new vcpu that was put down while it slept in HLT.
+
+        A load, like VCPUOP_up, only clears _VPF_down, and vcpu_wake skips what has _VPF_blocked: without an event such
+        a vcpu would be online and never run. A reset clears that flag.
+        """
+        down = (record.instance for record in calls.new)
+        return replace(calls, woken=tuple(n for n in down if self._port.vcpu(self._domid, n)["blocked"]))
+
+    def _make_fresh(self, vcpuids: Iterable[int]) -> None:
+        for vcpuid in vcpuids:
+            self._reset.append(vcpuid)
+            self._port.reset_vcpu(self._domid, vcpuid)
 
     def _touch(self, capture: Capture, calls: Calls) -> None:
         if calls.is_empty:
@@ -127,11 +143,10 @@ class _Transaction:
         self._keeper.touching(capture)
         self.touched = calls
         try:
+            self._make_fresh(calls.woken)
             if calls.stream is not None:
                 self._port.load_context(self._domid, calls.stream)
-            for vcpuid in calls.resets:
-                self._reset.append(vcpuid)
-                self._port.reset_vcpu(self._domid, vcpuid)
+            self._make_fresh(calls.resets)
             self._verify(capture, calls)
         except BaseException as error:
             self._put_back(capture, error)

@@ -129,7 +129,7 @@ class Calls(RuleBasedStateMachine):
     @invariant()
     def what_may_run_has_run_or_the_domain_is_stopped(self) -> None:
         if hasattr(self, "machine") and not self.machine.domain.is_stopped:
-            assert all(vcpu.entered is vcpu.state for vcpu in self.machine.domain.online)
+            assert all(vcpu.has_entered and vcpu.is_blocked for vcpu in self.machine.domain.online)
 
     def teardown(self) -> None:
         if hasattr(self, "machine"):

@@ -12,7 +12,9 @@ from xenvcpu.model.domain import Domain
 from xenvcpu.model.hypervisor import Hypervisor
 from xenvcpu.model.vcpu import Vcpu
 
-_OF_TIME = frozenset({"sync_tsc", "tsc_offset", "cpu_time", "runs", "accepted", "entered", "ioreq_servers"})
+_OF_TIME = frozenset({
+    "sync_tsc", "tsc_offset", "cpu_time", "is_blocked", "runs", "accepted", "has_entered", "ioreq_servers",
+})
 """What goes on with time, and what the model remembers of its own work."""
 _IN_PARTS = frozenset({"vcpus", "memory", "state", "xsave", "records"})
 

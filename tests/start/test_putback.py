@@ -38,7 +38,8 @@ class Found:
         self.xen.pause_count = 1
         domid, handle = self.xen.domid, self.xen.handle
         stream = self.port.read_context(domid, self.port.context_buffer(domid))
-        self.capture = Capture(domid, handle, self.port.release, "start", (1,), stream)
+        cpu_time = self.port.domain(domid).cpu_time
+        self.capture = Capture(domid, handle, self.port.release, "start", (1,), stream, cpu_time=cpu_time)
         libraries.calls.clear()
 
     def put_back(self, **changes: object) -> object:
@@ -95,6 +96,20 @@ def test_what_is_wrong_with_vcpus_that_have_run_meanwhile_is_said_and_not_set_ba
     found.xen.pause_count = 0
     assert found.put_back(reached=()) == Left(other=(f"vcpu 0: rip is 0xbad, not {rip:#x}", UNPAUSED))
     assert found.libraries.counts[LOAD] == 0
+
+
+def test_vcpus_that_have_run_between_two_pauses_are_not_set_back_either(found: Found) -> None:
+    """They may sleep by now, and a load wakes nobody."""
+    found.set_boot(rip=0xBAD)
+    found.xen.vcpus[0].enter()
+    left = found.put_back(reached=())
+    assert isinstance(left, Left) and left.other[-1] == UNPAUSED
+    assert found.libraries.counts[LOAD] == 0
+
+
+def test_a_capture_of_an_older_version_does_not_say_how_long_vcpus_had_run(found: Found) -> None:
+    found.xen.vcpus[0].enter()
+    assert found.put_back(reached=(), cpu_time=None) == Left()
 
 
 def test_a_domain_that_crashes_of_the_put_back_is_told_as_crashed(found: Found) -> None:

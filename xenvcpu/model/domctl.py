@@ -156,9 +156,8 @@ class Domctl:
             vcpu = domain.vcpu(vcpuid)
             if vcpu is None:
                 raise Refused(errno.ENOENT if self._host.release in _NO_VCPU_ENOENT else errno.EINVAL)
-            is_idle = not vcpu.is_down and not domain.is_stopped
             return vcpu_info.LAYOUT.image({
-                "vcpu": vcpuid, "online": not vcpu.is_down, "blocked": is_idle, "cpu_time": vcpu.cpu_time,
+                "vcpu": vcpuid, "online": not vcpu.is_down, "blocked": vcpu.is_blocked, "cpu_time": vcpu.cpu_time,
             })
 
     def getdomaininfo(self, domid: int) -> DomainInfo:
@@ -210,7 +209,7 @@ def info(domain: Domain) -> DomainInfo:
     return DomainInfo(
         domain.domid, domain.handle, is_hvm=domain.is_hvm,
         is_shutdown=domain.shutdown is not None, is_paused=bool(domain.pause_count),
-        is_blocked=bool(online) and not domain.is_stopped, is_hap=domain.is_hvm and domain.is_hap,
+        is_blocked=bool(online) and all(vcpu.is_blocked for vcpu in online), is_hap=domain.is_hvm and domain.is_hap,
         shutdown_reason=domain.shutdown, nr_online_vcpus=len(online),
         max_vcpu_id=len(domain.vcpus) - 1 if domain.vcpus else NO_VCPU,
         cpu_time=sum(vcpu.cpu_time for vcpu in domain.vcpus), tot_pages=domain.memory.size,

@@ -25,10 +25,17 @@ def _down(domain: Domain, vcpu: Vcpu) -> None:
 
 
 def halt(domain: Domain, vcpuid: int) -> None:
-    """Execute HLT. With interrupts disabled that takes the vcpu down, and it stays initialised."""
+    """Execute HLT: sleep. With interrupts disabled that takes the vcpu down, and it stays initialised."""
     vcpu = domain.vcpus[vcpuid]
-    if not vcpu.image["rflags"] & EFLAGS_IF:
+    vcpu.is_blocked = bool(vcpu.image["rflags"] & EFLAGS_IF)
+    if not vcpu.is_blocked:
         _down(domain, vcpu)
+
+
+def interrupt(host: Hypervisor, domain: Domain, vcpuid: int) -> None:
+    """Receive an event, which ends a sleep (vcpu_unblock); one that is down runs when it is up."""
+    domain.vcpus[vcpuid].is_blocked = False
+    settle(host)
 
 
 def init(domain: Domain, vcpuid: int) -> None:

@@ -20,14 +20,15 @@ _TRIPLE_FAULTS = {
 
 
 def settle(host: Hypervisor) -> None:
-    """Let every vcpu run that may. Call it at the end of each hypercall.
+    """Let every vcpu run that may, until it sleeps. Call it at the end of each hypercall.
 
-    A vcpu in a state that the processor cannot enter crashes its domain.
+    One that sleeps is not woken by a load, nor by VCPUOP_up (vcpu_wake skips what has _VPF_blocked). A vcpu in a state
+    that the processor cannot enter crashes its domain.
     """
     for domain in host.domains.values():
         if not domain.is_stopped and domain.is_hvm:
             for vcpu in domain.online:
-                if vcpu.entered is not vcpu.state and not vcpu.pause_count:
+                if not vcpu.is_blocked and not vcpu.pause_count:
                     _enter(host, domain, vcpu)
 
 

@@ -32,6 +32,7 @@ class Vcpu:
         vcpuid: Its number.
         is_initialised: Xen's flag of that name.
         is_down: Whether _VPF_down is set.
+        is_blocked: Whether _VPF_blocked is set: it sleeps until an event comes, also when it is put down and up again.
         state: Its registers as a CPU record of 1032 bytes whose `tsc` is zero; FPU image
             and `flags` included. Packed, since most vcpus are only carried along.
         tsc_offset: Guest TSC less host TSC, modulo 2**64.
@@ -43,12 +44,13 @@ class Vcpu:
         cpu_time: Nanoseconds on a processor.
         runs: How often it was let run in a new state.
         accepted: The state that passed the checks of a load, and the CPU policy that it was judged by.
-        entered: The state in which it last ran.
+        has_entered: Whether it ever ran.
     """
 
     vcpuid: int
     is_initialised: bool = False
     is_down: bool = True
+    is_blocked: bool = False
     state: bytes = effect.FRESH.pack()
     tsc_offset: int = 0
     xsave: Optional[bytes] = None
@@ -59,7 +61,7 @@ class Vcpu:
     cpu_time: int = 0
     runs: int = 0
     accepted: Optional[Tuple[bytes, Features]] = None
-    entered: Optional[bytes] = None
+    has_entered: bool = False
 
     @property
     def image(self) -> Image:
@@ -79,11 +81,12 @@ class Vcpu:
         self.tsc_offset = (tsc - host_tsc) & MASK
 
     def enter(self) -> None:
-        """Let it run in the state that it has; what that takes counts."""
-        self.entered = self.state
+        """Let it run in the state that it has, and go to sleep; what that takes counts."""
+        self.has_entered = self.is_blocked = True
         self.cpu_time += _MOMENT
 
     def reset(self) -> None:
-        """Make it uninitialised and down; its registers and its local APIC stay (vcpu_reset)."""
+        """Make it uninitialised, down and awake; its registers and its local APIC stay (vcpu_reset)."""
         self.is_initialised = False
         self.is_down = True
+        self.is_blocked = False

@@ -142,7 +142,7 @@ def _runstate(call: Call) -> int:
     vcpu = call.vcpu
     # A vcpu of the model sleeps as soon as it has run. One that is put down asleep stays blocked for Xen, since
     # vcpu_sleep_nosync makes only runnable ones offline.
-    is_offline = vcpu.is_down and vcpu.entered is None
+    is_offline = vcpu.is_down and not vcpu.has_entered
     state = vcpu_info.Runstate.offline if is_offline else vcpu_info.Runstate.blocked
     if vcpu.vcpuid == call.caller:
         state = vcpu_info.Runstate.running

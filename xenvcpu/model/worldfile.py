@@ -36,10 +36,11 @@ _MESSAGE_MAX = 200
 _Types = Mapping[str, Tuple[type, ...]]
 _FLAG, _NUMBER, _MAYBE = (bool,), (int,), (int, type(None))
 _VCPU: _Types = {
-    **dict.fromkeys(("is_initialised", "is_down", "has_vcpu_info", "is_vcpu_info_registered"), _FLAG),
+    **dict.fromkeys(
+        ("is_initialised", "is_down", "is_blocked", "has_entered", "has_vcpu_info", "is_vcpu_info_registered"), _FLAG
+    ),
     **dict.fromkeys(("tsc_offset", "pause_count", "cpu_time", "runs"), _NUMBER),
 }
-_ENTERED: _Types = {"has_entered": _FLAG}
 _DOMAIN: _Types = {
     "name": (str,), "shutdown": _MAYBE,
     **dict.fromkeys(("is_dying", "is_hap", "is_privileged", "has_lapic", "is_privcmd_restricted"), _FLAG),
@@ -133,7 +134,6 @@ def _vcpu_to_json(vcpu: Vcpu) -> Dict[str, Any]:
     if vcpu.xsave is not None:
         found["xsave"] = _packed(vcpu.xsave)
     found["records"] = _packed(save_stream.join(Record(code, vcpu.vcpuid, data) for code, data in vcpu.records.items()))
-    found["has_entered"] = vcpu.entered is vcpu.state
     return found
 
 
@@ -142,12 +142,12 @@ def _split(data: bytes) -> Tuple[Record, ...]:
 
 
 def _vcpu_from_json(vcpuid: int, found: Dict[str, Any], unpacked: _Unpacking) -> Vcpu:
+    found = {"is_blocked": found["has_entered"], **found}  # not in the files of older versions
     vcpu = Vcpu(vcpuid, **_checked(found, _VCPU))
     image = cpu_record.LAYOUT.image({name: int(text, 16) for name, text in found["cpu"].items()})
     vcpu.image = replace(image, rest=unpacked(found["fpu_regs"])) if "fpu_regs" in found else image
     vcpu.xsave = xsave.decode(unpacked(found["xsave"])).pack() if "xsave" in found else None
     vcpu.records = {record.typecode: record.payload for record in _split(unpacked(found["records"]))}
-    vcpu.entered = vcpu.state if _checked(found, _ENTERED)["has_entered"] else None
     return vcpu
 
 

@@ -60,7 +60,6 @@ def lab(release: str = "4.17") -> Hypervisor:
     host = _host(release, "amd", xfeature_mask=0)
     domain = build.add_domain(host, "nano", 4, features=LAB_FEATURES)
     domain.vcpus[0].image = effect.FRESH.with_values(rip=0x100000, rflags=0x202)
-    domain.vcpus[0].entered = domain.vcpus[0].state
     return host
 
 
