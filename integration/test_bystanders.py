@@ -3,16 +3,20 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 from typing import Callable, Iterator
 
 import pytest
 
 from integration import starts
+from integration.evidence.stubs import await_true
 from integration.evidence.tiny import TinyGuest, Watch
 from integration.evidence.watcher import Watcher
+from integration.guest import layout
+from xenvcpu.abi import mtrr
 from xenvcpu.abi.save_stream import END, Record, Typecode, join
-from xenvcpu.api import Dom0Domain, Host, open_host
+from xenvcpu.api import Dom0Domain, Host, flat32, open_host
 
 Factory = Callable[..., TinyGuest]
 Property = Callable[[str, object], None]
@@ -21,6 +25,9 @@ WATCHERS = {"dom0": 1, "vcpuop": 2}
 RESTARTED = 3
 SCHEDOP_POLL = 3
 STARTS = 100
+LINUX_PAT = 0x0407050600070106
+RANGES = tuple(word for n in range(8) for word in (0x80000000 + (n << 24), 0xFFFF000800))
+"""Eight ranges of 16 MiB, uncached, with 40 bits of address as the lab's processor has them."""
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +76,35 @@ def test_a_hundred_starts_leave_every_other_vcpu_as_it_is(
     record_property("rounds_meanwhile", min(during))
     record_property("pause_ms_median", round(1000 * sorted(pauses)[STARTS // 2], 1))
     record_property("pause_ms_longest", round(1000 * max(pauses), 1))
+
+
+def test_the_memory_types_of_another_vcpu_stay(
+    host: Host, tiny_guest: Factory, record_property: Property
+) -> None:
+    """Vcpu 1 has set its PAT and eight ranges, which Xen saves wrongly, and reads them all the time."""
+    guest = tiny_guest(vcpus=3)
+    guest.watch_registers()
+    domain = starts.drive(host, guest)
+    entry = guest.stubs.place_program("mtrr.bin", 1)
+    page = entry + layout.PAGE
+    wanted = struct.pack(f"<{1 + layout.MT_COUNT}Q", LINUX_PAT, *RANGES)
+    guest.memory.write(page + layout.MT_PAT, wanted)
+
+    def await_rounds() -> bytes:
+        before = guest.memory.read_word(page + layout.MT_ROUNDS)
+        await_true(lambda: guest.memory.read_word(page + layout.MT_ROUNDS) >= before + 2, "vcpu 1 does not go on", 60)
+        return guest.memory.read(page + layout.MT_SEEN_PAT, len(wanted))
+
+    domain.start([1], lambda vcpuid: flat32(eip=entry))
+    assert await_rounds() == wanted
+    context = starts.context(guest, "flat32", 2)
+    for _ in range(5):
+        domain.start([2], lambda vcpuid: context)
+        assert await_rounds() == wanted
+        domain.stop([2])
+    saved = mtrr.LAYOUT.unpack(domain.state().mtrr[1].payload)
+    record_property("is_saved_wrongly", [saved[name] for name in mtrr.VARIABLE] != list(RANGES))
+    starts.assert_unharmed(guest)
 
 
 def test_a_watcher_notices_what_does_change(host: Host, tiny_guest: Factory) -> None:

@@ -23,7 +23,7 @@ from xenvcpu.abi import mtrr
 from xenvcpu.abi.save_stream import END, Record, Typecode, join
 from xenvcpu.allowances import Allowances
 from xenvcpu.api import Dom0Domain, Host, flat32, open_host
-from xenvcpu.errors import DeviceAccessError, HypercallError, PatLostError, RefusedContextError
+from xenvcpu.errors import DeviceAccessError, HypercallError, RefusedContextError
 from xenvcpu.rules.release import Since
 
 CHANGES = 30 if IS_BRISK else 80
@@ -219,24 +219,21 @@ def test_refusals_leave_it_and_its_device_model_as_they_are(driven: Driven) -> N
     assert_unharmed(guest)
 
 
-def test_a_pat_that_could_not_be_put_back_is_refused_by_name(driven: Driven, host: Host) -> None:
-    """The firmware's variable MTRRs are saved wrongly, so a start would lose the boot vcpu's PAT; it can be allowed."""
+def test_the_pat_that_a_vcpu_has_set_stays_though_firmware_has_set_ranges(driven: Driven, host: Host) -> None:
+    """Xen saves the firmware's variable MTRRs wrongly; they stay as they are, too."""
     guest, domain = driven
-    if not machine.is_amd():
-        pytest.skip("Intel's processors keep the PAT over a load")
     with closing(Control()) as control, control.paused(guest.domid):
         state = domain.state()
         image = mtrr.LAYOUT.unpack(state.mtrr[0].payload)
         assert len({image[name] for name in mtrr.VARIABLE[::2]}) == 1 and image[mtrr.VARIABLE[0]]  # all say the first
-        pat = Record(Typecode.MTRR, 0, image.with_values(msr_pat_cr=LINUX_PAT).pack())
-        host.dom0.load_context(guest.domid, join((state.header, *state.kept, pat, END)))
+        own = mtrr.without_ranges(image.with_values(msr_pat_cr=LINUX_PAT).pack())
+        host.dom0.load_context(guest.domid, join((state.header, *state.kept, Record(Typecode.MTRR, 0, own), END)))
     assert domain.state().own_pats == {0: LINUX_PAT}
 
     context = starts.context(guest, "flat32", 1)
-    with pytest.raises(PatLostError):
-        domain.start([1], lambda vcpuid: context)
-    assert (guest.online(), domain.state().own_pats) == ([0], {0: LINUX_PAT})
-    domain.start([1], lambda vcpuid: context, allow=Allowances.of("pat-loss"))
+    domain.start([1], lambda vcpuid: context)
     assert guest.dump(1)["rdi"] == context.rdi
-    assert domain.state().own_pats == {}
+    after = domain.state()
+    assert after.own_pats == {0: LINUX_PAT}
+    assert mtrr.LAYOUT.unpack(after.mtrr[0].payload).values == {**image.values, "msr_pat_cr": LINUX_PAT}
     assert_unharmed(guest)

@@ -18,10 +18,8 @@ IGNORE_RULES = "--ignore-rules"
 
 
 class Allowance(str, enum.Enum):
-    """One exception, by the name that it has everywhere: `--allow-pat-loss`, `allow_pat_loss` in Ansible."""
+    """One exception, by the name that it has everywhere: `--allow-unbuilt`, `allow_unbuilt` in Ansible."""
 
-    PAT_LOSS = "pat-loss"
-    """Memory types of a vcpu that runs change for good."""
     DEVICE_ACCESS_LOSS = "device-access-loss"
     """An access to an emulated device is cut off."""
     UNBUILT = "unbuilt"
@@ -58,7 +56,7 @@ class Allowances:
         """The exceptions of these names.
 
         Args:
-            names: `pat-loss`, `device-access-loss`, `unbuilt`, `last`, `firmware`, `unseen`.
+            names: `device-access-loss`, `unbuilt`, `last`, `firmware`, `unseen`.
             ignore_rules: Names of rules, or `all`.
 
         Raises:

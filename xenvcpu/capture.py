@@ -34,6 +34,7 @@ class Capture:
         vcpuids: The vcpus that it was about to be done to.
         stream: The whole save stream.
         reached: The vcpus that were fresh and that the change has reached; None while that is not known.
+        vendor: Whose processor the host has; None where that was not known.
         cpu_time: Nanoseconds that its vcpus had run; None in what older versions kept.
     """
 
@@ -44,6 +45,7 @@ class Capture:
     vcpuids: Tuple[int, ...]
     stream: bytes
     reached: Optional[Tuple[int, ...]] = None
+    vendor: Optional[str] = None
     cpu_time: Optional[int] = None
 
     @cached_property
@@ -53,7 +55,7 @@ class Capture:
         Raises:
             FormatError: It is none.
         """
-        return SavedState.parse(self.stream, self.release)
+        return SavedState.parse(self.stream, self.release, self.vendor)
 
     @property
     def fresh(self) -> Tuple[int, ...]:
@@ -64,7 +66,8 @@ class Capture:
         return {
             "schema": SCHEMA, "domid": self.domid, "uuid": str(self.handle), "xen": str(self.release),
             "verb": self.verb, "vcpus": list(self.vcpuids),
-            "reached": None if self.reached is None else list(self.reached), "cpu_time": self.cpu_time,
+            "reached": None if self.reached is None else list(self.reached),
+            "vendor": self.vendor, "cpu_time": self.cpu_time,
         }
 
     def parts(self) -> Tuple[bytes, bytes]:
@@ -120,11 +123,12 @@ class Capture:
             reached = None if head["reached"] is None else tuple(head["reached"])
             if not all(type(number) is int and 0 <= number < 1 << 16 for number in (domid, *vcpuids, *(reached or ()))):
                 raise FormatError("a capture has a domid or vcpuid that is none")
-            cpu_time = head.get("cpu_time")
-            if cpu_time is not None and type(cpu_time) is not int:
-                raise FormatError("a capture has a cpu_time that is no number")
+            vendor, cpu_time = head.get("vendor"), head.get("cpu_time")
+            if type(vendor) not in (str, type(None)) or type(cpu_time) not in (int, type(None)):
+                raise FormatError("a capture has a vendor or cpu_time that is none")
             release = Release.parse(head["xen"])
-            return cls(domid, uuid.UUID(head["uuid"]), release, str(head["verb"]), vcpuids, stream, reached, cpu_time)
+            handle, verb = uuid.UUID(head["uuid"]), str(head["verb"])
+            return cls(domid, handle, release, verb, vcpuids, stream, reached, vendor, cpu_time)
         except FormatError:
             raise
         except (KeyError, TypeError, ValueError, AttributeError, XenVcpuError) as error:

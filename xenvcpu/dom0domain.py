@@ -79,9 +79,8 @@ class Dom0Domain:
             DomainError: Not an HVM or PVH domain.
         """
         self._require_hvm()
-        return SavedState.parse(
-            self._port.read_context(self.domid, self._port.context_buffer(self.domid)), self.release
-        )
+        stream = self._port.read_context(self.domid, self._port.context_buffer(self.domid))
+        return SavedState.parse(stream, self.release, self._port.vendor)
 
     def _require_hvm(self) -> None:
         if not self.info.is_hvm:

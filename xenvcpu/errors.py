@@ -160,10 +160,6 @@ class DomainBusyError(DomainError):
     """Another process is starting or stopping vcpus of the domain."""
 
 
-class PatLostError(DomainError):
-    """The start would change memory types of a running vcpu for good; nothing was touched."""
-
-
 class DeviceAccessError(DomainError):
     """A vcpu is in the middle of an access to an emulated device, or may be, and a load would cut it off.
 

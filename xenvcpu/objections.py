@@ -12,7 +12,7 @@ from xenvcpu.errors import DomainError, NestedHvmError
 from xenvcpu.fitness import require_built, require_not_nested
 from xenvcpu.guestdomain import GuestDomain
 from xenvcpu.newvcpu import Render
-from xenvcpu.plan import Plan, refuse_pat_loss
+from xenvcpu.plan import Plan
 from xenvcpu.rules.effect import CANCELS_ACCESS
 from xenvcpu.rules.features import UNKNOWN, Features
 from xenvcpu.rules.verdict import Verdict
@@ -60,7 +60,6 @@ def _of_rules(verdicts: Iterator[Tuple[int, Verdict]], allow: Allowances) -> Ite
 def _of_domain(domain: Dom0Domain, plan: Plan) -> Iterator[Objection]:
     found, info = domain.state(), domain.info
     checks: List[Tuple[str, Callable[[], None]]] = [
-        (Allowance.PAT_LOSS.option, lambda: refuse_pat_loss(info, found, plan.allow)),
         (Allowance.UNBUILT.option, lambda: require_built(info, found, plan)),
         (f"{IGNORE_RULES} {NestedHvmError.rule}", lambda: require_not_nested(found, plan)),
     ]

@@ -10,10 +10,10 @@ from xenvcpu import vcpuset
 from xenvcpu.abi import save_stream
 from xenvcpu.abi.save_stream import Typecode
 from xenvcpu.abi.domain_info import DomainInfo
-from xenvcpu.allowances import NONE, Allowance, Allowances
+from xenvcpu.allowances import NONE, Allowances
 from xenvcpu.calls import Calls
 from xenvcpu.errors import (
-    ChangeError, NoSuchVcpuError, PatLostError, StartError, VcpuOnlineError,
+    ChangeError, NoSuchVcpuError, StartError, VcpuOnlineError,
 )
 from xenvcpu.newvcpu import NewVcpu, Render, prepare
 from xenvcpu.rules import together
@@ -55,10 +55,8 @@ class Plan:
 
         Raises:
             VcpuOnlineError: A vcpu that is to be started is online by now.
-            PatLostError: The load would change the memory types of a vcpu that is online.
         """
         domid = self.domain.domid
-        refuse_pat_loss(self.domain, found, self.allow)
         for vcpuid in self.vcpuids:
             if vcpuid in found.cpu:
                 raise VcpuOnlineError(
@@ -84,8 +82,8 @@ class Plan:
         return [
             f"pause domain {self.domain.domid}",
             "read its whole save stream",
-            "compose HEADER, the CPU and CPU_XSAVE records of every online vcpu as read, the MTRR record of one that"
-            f" has set its PAT, a new CPU record for vcpu {who} with the boot vcpu's TSC, END",
+            "compose HEADER, the CPU and CPU_XSAVE records of every online vcpu as read, on AMD the PAT of one"
+            f" that has set its own, a new CPU record for vcpu {who} with the boot vcpu's TSC, END",
             "load that stream in one call",
             "read it back and compare; put everything back if it differs",
             f"unpause domain {self.domain.domid}",
@@ -116,22 +114,6 @@ def require_vcpus(domain: DomainInfo, vcpuids: Iterable[int]) -> None:
         has = vcpuset.of_domain(domain.vcpu_count)
         raise NoSuchVcpuError(
             f"domain {domain.domid} has {has}, not {vcpuset.show(missing)}", domid=domain.domid, vcpuid=missing[0]
-        )
-
-
-def refuse_pat_loss(domain: DomainInfo, found: SavedState, allow: Allowances) -> None:
-    """A load is fine for the memory types of the vcpus that are online.
-
-    Raises:
-        PatLostError: It is not, and that is not allowed.
-    """
-    at_risk = () if domain.is_hap is False or Allowance.PAT_LOSS in allow else found.pats_at_risk
-    if at_risk:
-        raise PatLostError(
-            f"on AMD the load resets the PAT of every vcpu, and this Xen saves the MTRRs of vcpu {at_risk[0]}"
-            " wrongly, so that it cannot be put back; start the vcpus before the guest sets its PAT, or accept"
-            f" that its write-combined and write-through mappings change their type: {Allowance.PAT_LOSS.option}",
-            domid=domain.domid, vcpuid=at_risk[0],
         )
 
 

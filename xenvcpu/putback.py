@@ -72,7 +72,7 @@ def put_back(port: Dom0Port, capture: Capture) -> Optional[Left]:
 
 def _read(port: Dom0Port, capture: Capture) -> SavedState:
     buffer: Any = port.context_buffer(capture.domid)
-    return SavedState.parse(port.read_context(capture.domid, buffer), capture.release)
+    return SavedState.parse(port.read_context(capture.domid, buffer), capture.release, capture.vendor)
 
 
 class _PutBack:
@@ -127,12 +127,7 @@ class _PutBack:
         """What is not as it was."""
         found, now = self._capture.state, _read(self._port, self._capture)
         down, surplus = online_differences(found, (), now)
-        pats = (
-            f"vcpu {vcpuid}: its PAT is no more {pat:#x}"
-            for vcpuid, pat in found.own_pats.items()
-            if vcpuid not in (*found.kept_pats, *down) and now.own_pats.get(vcpuid) != pat
-        )
-        other = (*state_differences(found, (), now, gone=down), *pats)
+        other = tuple(state_differences(found, (), now, gone=down))
         return Left(down, tuple(sorted({*surplus, *self._fresh})), other)
 
     def guess(self) -> Left:

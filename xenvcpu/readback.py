@@ -108,7 +108,7 @@ def state_differences(
             lines += _lost_components(vcpuid, found.xsave[vcpuid].payload, after.xsave[vcpuid].payload)
         elif vcpuid in found.xsave:
             lines.append(f"vcpu {vcpuid}: its CPU_XSAVE record is gone")
-    for vcpuid, pat in found.kept_pats.items():
+    for vcpuid, pat in found.own_pats.items():
         if vcpuid in kept and after.own_pats.get(vcpuid) != pat:
             lines.append(f"vcpu {vcpuid}: its PAT is no more {pat:#x}")
     return lines

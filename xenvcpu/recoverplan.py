@@ -14,7 +14,6 @@ from xenvcpu.calls import Calls
 from xenvcpu.errors import ChangeError, DomainChangedError
 from xenvcpu.keptfile import KeptFile
 from xenvcpu.newvcpu import require_safe
-from xenvcpu.plan import refuse_pat_loss
 from xenvcpu.savedstate import SavedState, with_tsc
 
 
@@ -68,14 +67,12 @@ class RecoverPlan:
         Raises:
             DomainChangedError: The capture is of another domain or of another life of it, or of another Xen; or what
                 was left was not seen, and it is not allowed to go by what may be.
-            PatLostError: The load would change the memory types of a vcpu that is online.
             RefusedContextError: Xen itself would fault on a captured record: Xen did not save it so.
         """
         self.require_same(found)
         missing, surplus = self.recovered(found)
         if not missing:
             return Calls(None, surplus)
-        refuse_pat_loss(self.domain, found, self.allow)
         before = self.kept.capture.state
         new = [self._record(before, found, vcpuid) for vcpuid in missing]
         for record in new:

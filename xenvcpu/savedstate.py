@@ -11,8 +11,8 @@ from xenvcpu.abi.layout import Image
 from xenvcpu.abi.save_stream import Record, Typecode
 from xenvcpu.errors import FormatError
 from xenvcpu.rules.release import KNOWN, Release
+from xenvcpu.rules.rule import INTEL
 
-_INTEL_FAMILY = 6
 _PAT = slice(mtrr.LAYOUT.fields["msr_pat_cr"].size)
 _TSC = cpu_record.LAYOUT.fields["tsc"]
 TSC_SIZE = _TSC.size
@@ -33,6 +33,7 @@ class SavedState:
         xsave: The CPU_XSAVE record of each vcpu, online or not.
         mtrr: The MTRR record of each vcpu, online or not.
         release: The Xen that saved it.
+        vendor: Whose processor the host has, `intel` or `amd`; None where that is not known.
     """
 
     header: Record
@@ -40,9 +41,10 @@ class SavedState:
     xsave: Mapping[int, Record]
     mtrr: Mapping[int, Record]
     release: Release = KNOWN[-1]
+    vendor: Optional[str] = None
 
     @classmethod
-    def parse(cls, stream: bytes, release: Release = KNOWN[-1]) -> SavedState:
+    def parse(cls, stream: bytes, release: Release = KNOWN[-1], vendor: Optional[str] = None) -> SavedState:
         """Read a save stream of some release.
 
         Raises:
@@ -69,7 +71,7 @@ class SavedState:
                 header = record
         if header is None:
             raise FormatError("a save stream begins with HEADER", offset=0)
-        return cls(header, cpu, xsave, memory_types, release)
+        return cls(header, cpu, xsave, memory_types, release, vendor)
 
     @property
     def online(self) -> Tuple[int, ...]:
@@ -101,38 +103,26 @@ class SavedState:
 
     @property
     def own_pats(self) -> Mapping[int, int]:
-        """The PAT of each online vcpu that has set one.
-
-        On AMD with HAP every load of a CPU record resets it (svm_vmcb_restore, all releases).
-        """
+        """The PAT of each online vcpu that has set one."""
         records = {vcpuid: self.mtrr[vcpuid] for vcpuid in self.cpu if vcpuid in self.mtrr}
         pats = {vcpuid: int.from_bytes(record.payload[_PAT], "little") for vcpuid, record in records.items()}
         return {vcpuid: pat for vcpuid, pat in pats.items() if pat != mtrr.PAT_RESET}
 
     @property
-    def kept_pats(self) -> Mapping[int, int]:
-        """Those of `own_pats` that come back after a load, with their MTRR record."""
-        return {vcpuid: pat for vcpuid, pat in self.own_pats.items() if self._is_exact(vcpuid)}
-
-    @property
     def kept_mtrr(self) -> Mapping[int, Record]:
-        """The MTRR records that bring `kept_pats` back."""
-        return {vcpuid: self.mtrr[vcpuid] for vcpuid in self.kept_pats}
+        """The MTRR records that bring `own_pats` back.
 
-    def _is_exact(self, vcpuid: int) -> bool:
-        """Whether the MTRR record is true: since 4.12 Xen saves range 0 in place of every other."""
-        image = mtrr.LAYOUT.unpack(self.mtrr[vcpuid].payload)
-        return self.release not in mtrr.SAVES_RANGE_0 or not any(image[name] for name in mtrr.VARIABLE)
-
-    @property
-    def pats_at_risk(self) -> Tuple[int, ...]:
-        """The vcpus whose PAT a load loses, since their MTRR record cannot be loaded with it.
-
-        Intel's processors (family 6) keep it. Shadow paging does too, which the stream does not tell.
+        On AMD with HAP every load of a CPU record resets the PAT (svm_vmcb_restore, all releases). Intel's code leaves
+        it alone, and pays for an MTRR record with a recalculation of all memory types (memory_type_changed).
         """
-        if save_stream.HEADER_LAYOUT.unpack(self.header.payload)["cpuid"] >> 8 & 0xF == _INTEL_FAMILY:
-            return ()
-        return tuple(vcpuid for vcpuid in self.own_pats if not self._is_exact(vcpuid))
+        if self.vendor == INTEL:
+            return {}
+        return {vcpuid: self.mtrr[vcpuid]._replace(payload=self._loadable(vcpuid)) for vcpuid in self.own_pats}
+
+    def _loadable(self, vcpuid: int) -> bytes:
+        """An MTRR record that leaves the variable ranges as they are, where Xen has not saved them."""
+        payload = self.mtrr[vcpuid].payload
+        return payload if self.release not in mtrr.SAVES_RANGE_0 else mtrr.without_ranges(payload)
 
     def restoring_stream(self) -> bytes:
         """The stream that puts the online vcpus back, and every other vcpu down."""

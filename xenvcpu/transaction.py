@@ -117,7 +117,8 @@ class _Transaction:
                 raise DomainError(f"domain {domid} is being destroyed: its vcpus run no more", domid=domid) from error
             raise
         capture = Capture(
-            domid, now.handle, self._port.release, change.verb, change.vcpuids, stream, cpu_time=now.cpu_time,
+            domid, now.handle, self._port.release, change.verb, change.vcpuids, stream, vendor=self._port.vendor,
+            cpu_time=now.cpu_time,
         )
         require_built(now, capture.state, change)
         require_not_nested(capture.state, change)

@@ -32,6 +32,7 @@ PROGRAMS: Dict[str, Tuple[str, int, Mapping[str, int]]] = {
     "extended64.bin": ("extended64.s", 64, {}),
     "traps.bin": ("traps.s", 64, {}),
     "watch64.bin": ("watch64.s", 64, {}),
+    "mtrr.bin": ("mtrr.s", 32, {}),
 }
 
 _SECTOR = 512

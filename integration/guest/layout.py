@@ -151,6 +151,14 @@ WT_POLL = 0x28  # struct sched_poll
 #: Its sleep between two rounds.
 WATCH_NS = 20000000
 
+# Fields of the page behind mtrr.s: 64 bits each. It sets what dom0 wrote, and notes what it reads.
+MT_PAT = 0x000
+MT_RANGES = 0x008  # base and mask of eight ranges, in turn
+MT_COUNT = 16
+MT_SEEN_PAT = 0x100
+MT_SEEN_RANGES = 0x108
+MT_ROUNDS = 0x200
+
 WANT_DEBUG = 1
 WANT_MSRS = 2
 WANT_FXSAVE = 4

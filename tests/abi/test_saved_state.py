@@ -30,7 +30,7 @@ def test_what_puts_the_vcpus_back_saves_the_same_vcpus(found: list[Record], rele
     state = SavedState.parse(save_stream.join([HEADER, *found, END]), release)  # type: ignore[arg-type]
     again = SavedState.parse(state.restoring_stream(), release)  # type: ignore[arg-type]
     assert (state.header, state.cpu, state.tsc) == (again.header, again.cpu, again.tsc)
-    assert state.kept_pats == again.kept_pats
+    assert state.own_pats == again.own_pats
 
 
 @pytest.mark.parametrize(

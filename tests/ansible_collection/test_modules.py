@@ -26,7 +26,7 @@ WRONG: Dict[str, Dict[str, Any]] = {
     "no such host": {"context": CONTEXT, "host": "xen"},
     "no such file": {"src": "/nonexistent/ap.toml"},
     "no time": {"context": CONTEXT, "timeout": 0},
-    "the last vcpu": {"state": "stopped", "vcpus": "0", "allow_pat_loss": True},
+    "the last vcpu": {"state": "stopped", "vcpus": "0", "allow_unbuilt": True},
     "a rule that there is not": {"context": CONTEXT, "ignore_rules": ["cr4-bits"]},
     "another rule ignored": {"context": {**CONTEXT, "cr0": 0x80000000}, "ignore_rules": ["cr4-bit"]},
     "its rules ignored": {"context": {**CONTEXT, "cr0": 0x80000000}, "ignore_rules": ["all"]},

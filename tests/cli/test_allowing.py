@@ -47,7 +47,7 @@ def test_force_as_json_is_a_usage_error_with_the_same_words(run: Run, world: str
 
 @pytest.mark.parametrize("vendor", ["intel", "amd"])
 def test_no_option_lets_through_what_takes_the_host_down(run: Run, world: str, vendor: str) -> None:
-    options = ("--ignore-rules", "all", "--allow-pat-loss", "--allow-device-access-loss", "--allow-unbuilt")
+    options = ("--ignore-rules", "all", "--allow-device-access-loss", "--allow-unbuilt")
     ran = run("--host", world, *START, "--set", "msr_lstar=1 << 63", "--vendor", vendor, *options)
     assert ran.code == 3 and "the whole host goes down" in ran.err
     assert run("--host", world, *START, "--set", "msr_lstar=1 << 63", "--force").code == 3

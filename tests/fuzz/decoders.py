@@ -41,10 +41,10 @@ def run_saved_state(data: bytes) -> None:
     """All that a start asks of a capture, and the stream that puts it back."""
     release, data = _release(data)
     state = SavedState.parse(data, release)
-    assert len(state.tsc) == 8 and state.pats_at_risk is not None
+    assert len(state.tsc) == 8 and state.kept_mtrr is not None
     assert {vcpuid: mode_name(state.record(vcpuid)) for vcpuid in state.online}.keys() == state.cpu.keys()
     again = SavedState.parse(state.restoring_stream(), release)
-    assert (again.header, again.cpu, again.kept_pats) == (state.header, state.cpu, state.kept_pats)
+    assert (again.header, again.cpu, again.own_pats) == (state.header, state.cpu, state.own_pats)
 
 
 def _run_struct(name: str, data: bytes) -> None:

@@ -35,14 +35,14 @@ def set_in_boot_vcpu(libraries: ModelLibraries, changes: dict[str, int]) -> None
 
 
 def test_an_exception_is_made_from_its_name_and_nothing_is_allowed_without_one() -> None:
-    made = Allowances.of("pat-loss", "last", ignore_rules=["cr4-bit"])
-    assert Allowance.PAT_LOSS in made and Allowance.LAST in made and Allowance.UNBUILT not in made
+    made = Allowances.of("firmware", "last", ignore_rules=["cr4-bit"])
+    assert Allowance.FIRMWARE in made and Allowance.LAST in made and Allowance.UNBUILT not in made
     assert made.ignores("cr4-bit") and not made.ignores("cr0-no-et") and EVERY_RULE.ignores("cr0-no-et")
     assert not any(each in NONE for each in Allowance) and not NONE.ignores("all")
 
 
 @pytest.mark.parametrize("names, rules, told", [
-    (("pat-los",), (), "'pat-loss' is one"), ((), ("cr4-bits",), "'cr4-bit' is one"), ((), ("zzz",), "xenvcpu-rules"),
+    (("firmwar",), (), "'firmware' is one"), ((), ("cr4-bits",), "'cr4-bit' is one"), ((), ("zzz",), "xenvcpu-rules"),
     (("force",), (), "no exception 'force'"), ((), ("no-stack-at-all",), "no rule"),
 ])
 def test_what_is_no_exception_and_no_rule_is_told(names: tuple[str, ...], rules: tuple[str, ...], told: str) -> None:

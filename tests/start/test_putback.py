@@ -121,7 +121,7 @@ def test_a_domain_that_crashes_of_the_put_back_is_told_as_crashed(found: Found) 
     assert found.put_back(reached=(1,)) == Left(is_crashed=True)
 
 
-@pytest.mark.parametrize("ranges", [False, True], ids=["PAT comes back", "PAT is lost for good"])
+@pytest.mark.parametrize("ranges", [False, True], ids=["no ranges", "ranges"])
 def test_a_pat_that_was_lost_is_said_once_and_that_of_a_vcpu_that_is_down_not_at_all(ranges: bool) -> None:
     found = Found(linux_guest("amd", "4.17", ranges)[0])
     with found.host:
@@ -133,11 +133,14 @@ def test_a_pat_that_was_lost_is_said_once_and_that_of_a_vcpu_that_is_down_not_at
         assert found.put_back(reached=()) == Left(down=(0,), other=(UNPAUSED,))
 
 
-def test_a_pat_that_no_load_brings_back_is_left_and_said() -> None:
-    made = Found(linux_guest("amd", "4.17", ranges=True)[0])
+@pytest.mark.parametrize("ranges", [False, True], ids=["no ranges", "ranges"])
+def test_a_pat_that_was_lost_is_loaded_back(ranges: bool) -> None:
+    libraries, boot = linux_guest("amd", "4.17", ranges)
+    made, before = Found(libraries), boot.records[Typecode.MTRR]
     with made.host:
         made.set_pat(mtrr.PAT_RESET)
-        assert made.put_back(reached=()) == Left(other=(LOST,))
+        assert made.put_back(reached=()) == Left()
+    assert boot.records[Typecode.MTRR] == before
 
 
 def test_a_load_that_fails_is_tried_three_times_with_a_moment_between(found: Found, sleeps: List[float]) -> None:

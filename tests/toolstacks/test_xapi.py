@@ -195,7 +195,7 @@ class TestArguments:
             ("start", {"vcpus": "1", "context": "x" * 65537}, "context"),
             ("start", {"vcpus": "3-1", "context": CONTEXT}, "vcpus"),
             ("start", {"vcpus": "--force", "context": CONTEXT}, "vcpus"),
-            ("start", {"context": CONTEXT, "allow-pat-loss": "yes"}, "allow-pat-loss"),
+            ("start", {"context": CONTEXT, "allow-unbuilt": "yes"}, "allow-unbuilt"),
             ("start", {"context": CONTEXT, "force": "true"}, "force"),
             ("start", {"context": CONTEXT, "ignore-rules": "nonsense"}, "ignore-rules"),
             ("start", {"context": CONTEXT, "set": "eip=1"}, "set"),

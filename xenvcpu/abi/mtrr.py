@@ -21,5 +21,19 @@ LAYOUT = Layout(
 SAVES_RANGE_0 = Since("4.12")
 """Since then hvm_save_mtrr_msr writes range 0 in place of every other."""
 
+TYPES = frozenset((0, 1, 4, 5, 6))
+"""The memory types that an MTRR can have."""
+_NO_TYPE = 2
+
+
+def without_ranges(payload: bytes) -> bytes:
+    """A record that changes no variable range when it is loaded.
+
+    mtrr_var_range_msr_set refuses an entry whose low byte is no memory type before it stores it, and hvm_load_mtrr_msr
+    goes on with the next one (4.7, 4.11 to 4.21, staging). The rest of the record is as it was.
+    """
+    return LAYOUT.unpack(payload).with_values(**dict.fromkeys(VARIABLE, _NO_TYPE)).pack()
+
+
 PAT_RESET = 0x0007040600070406
 """The PAT of a processor after reset (SDM volume 3A, 12.12.4; APM volume 2, 7.8.2)."""

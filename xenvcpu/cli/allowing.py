@@ -15,7 +15,6 @@ from xenvcpu.errors import ContextError
 F = TypeVar("F", bound=Callable[..., Any])
 FORCE = "--force"
 HELP: Mapping[Allowance, str] = {
-    Allowance.PAT_LOSS: "Even if memory types of a vcpu that runs change for good.",
     Allowance.DEVICE_ACCESS_LOSS: "Even if it cuts off an access to an emulated device.",
     Allowance.UNBUILT: "Even if the domain has no boot vcpu yet.",
     Allowance.LAST: "Even if no vcpu is left running.",

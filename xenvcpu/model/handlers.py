@@ -149,7 +149,9 @@ def _store_msrs(vcpu: Vcpu, held: Mapping[int, int]) -> None:
 def _load_mtrr(host: Hypervisor, domain: Domain, vcpu: Vcpu, payload: bytes) -> None:
     if payload[_MTRR_CAP] > _MTRR_COUNT:
         raise Refused(errno.EINVAL)
-    vcpu.records[Typecode.MTRR] = payload
+    before, given = mtrr.LAYOUT.unpack(vcpu.records[Typecode.MTRR]), mtrr.LAYOUT.unpack(payload)
+    refused = (name for name in mtrr.VARIABLE if given[name] & 0xFF not in mtrr.TYPES)
+    vcpu.records[Typecode.MTRR] = given.with_values(**{name: before[name] for name in refused}).pack()
 
 
 def _require_lapic_mode(payload: bytes) -> None:

@@ -87,7 +87,7 @@ def _say(done: Recovered, kept: KeptFile, *, is_plan: bool) -> None:
 @click.command("recover", epilog=examples("xenvcpu recover"))
 @click.argument("file", required=False, shell_complete=complete_file)
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and touch nothing.")
-@allow_options(Allowance.UNSEEN, Allowance.PAT_LOSS, Allowance.DEVICE_ACCESS_LOSS, Allowance.UNBUILT)
+@allow_options(Allowance.UNSEEN, Allowance.DEVICE_ACCESS_LOSS, Allowance.UNBUILT)
 @change_options
 @global_options
 @pass_session

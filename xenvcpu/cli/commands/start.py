@@ -87,7 +87,7 @@ def _say_nothing(session: Session, domain: Dom0Domain | GuestDomain, name: str, 
 @click.argument("context", shell_complete=complete_context)
 @setting_option
 @click.option("--dry-run", is_flag=True, help="Print the plan and touch nothing.")
-@allow_options(Allowance.PAT_LOSS, Allowance.DEVICE_ACCESS_LOSS, Allowance.UNBUILT, is_listed=True)
+@allow_options(Allowance.DEVICE_ACCESS_LOSS, Allowance.UNBUILT, is_listed=True)
 @feature_options
 @change_options
 @global_options

@@ -35,7 +35,7 @@ CODES: Mapping[int, str] = {
 _PROGRAM = "import sys; sys.path.append({!r}); from xenvcpu.cli.main import main; main()"
 _LARGEST_CONTEXT = 1 << 16
 _STARTING = tuple(
-    f"allow-{each.value}" for each in (Allowance.PAT_LOSS, Allowance.DEVICE_ACCESS_LOSS, Allowance.UNBUILT)
+    f"allow-{each.value}" for each in (Allowance.DEVICE_ACCESS_LOSS, Allowance.UNBUILT)
 )
 _STOPPING = (f"allow-{Allowance.LAST.value}",)
 _ALLOWED = (*_STARTING, *_STOPPING)

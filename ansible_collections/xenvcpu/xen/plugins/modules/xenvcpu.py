@@ -68,10 +68,6 @@ options:
     type: list
     elements: str
     default: []
-  allow_pat_loss:
-    description: Start them even if memory types of a vcpu that runs change for good.
-    type: bool
-    default: false
   allow_device_access_loss:
     description: Start them even if that cuts off an access to an emulated device.
     type: bool
@@ -212,7 +208,7 @@ except ImportError:
 else:
     IMPORT_ERROR = None
 
-ALLOW = ("allow_pat_loss", "allow_device_access_loss", "allow_unbuilt", "allow_last")
+ALLOW = ("allow_device_access_loss", "allow_unbuilt", "allow_last")
 STARTED = "started"
 STOPPED = "stopped"
 RESET = "reset"
