@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
-from typing import Callable, Iterator
+from typing import Callable, Iterator, Tuple
 
 import pytest
 
@@ -14,9 +14,10 @@ from integration.evidence.stubs import await_true
 from integration.evidence.tiny import TinyGuest, Watch
 from integration.evidence.watcher import Watcher
 from integration.guest import layout
-from xenvcpu.abi import mtrr
+from xenvcpu.abi import mtrr, save_stream
 from xenvcpu.abi.save_stream import END, Record, Typecode, join
-from xenvcpu.api import Dom0Domain, Host, flat32, open_host
+from xenvcpu.api import Dom0Domain, Host, VcpuContext, flat32, open_host
+from xenvcpu.guesttime import Timed
 
 Factory = Callable[..., TinyGuest]
 Property = Callable[[str, object], None]
@@ -78,6 +79,45 @@ def test_a_hundred_starts_leave_every_other_vcpu_as_it_is(
     record_property("pause_ms_longest", round(1000 * max(pauses), 1))
 
 
+def drift(host: Host, domain: Dom0Domain, count: int, vcpuid: int, context: VcpuContext) -> Tuple[float, float]:
+    """What the boot vcpu's TSC has lost over so many starts, in seconds: at the least and at the most.
+
+    A save stamps it between its call and its return.
+    """
+
+    def read() -> Tuple[int, float, int]:
+        before = host.dom0.now()
+        state = domain.state()
+        khz = save_stream.HEADER_LAYOUT.unpack(state.header.payload)["gtsc_khz"]
+        return before, state.record(0)["tsc"] * 1_000_000 / khz, host.dom0.now()
+
+    first = read()
+    for _ in range(count):
+        domain.start([vcpuid], lambda _: context)
+        domain.stop([vcpuid])
+    last = read()
+    counted = last[1] - first[1]
+    return (last[0] - first[2] - counted) / 1e9, (last[2] - first[0] - counted) / 1e9
+
+
+def test_the_tsc_of_another_vcpu_keeps_up_with_the_time(
+    host: Host, tiny_guest: Factory, record_property: Property, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hundred starts take little of the boot vcpu's time, and add none; with a clock that stands still they do."""
+    guest = tiny_guest(vcpus=4)
+    guest.watch_registers()
+    domain = starts.drive(host, guest)
+    context = starts.context(guest, "flat32", RESTARTED)
+    least, most = drift(host, domain, STARTS, RESTARTED, context)
+    with monkeypatch.context() as patch:
+        patch.setattr(Timed, "after", lambda timed, nanoseconds: timed._stream)
+        least_without, _ = drift(host, domain, STARTS, RESTARTED, context)
+    record_property("ms_lost_a_start", [round(1000 * each / STARTS, 3) for each in (least, most)])
+    record_property("ms_lost_a_start_before", round(1000 * least_without / STARTS, 3))
+    assert 0 <= most < least_without
+    starts.assert_unharmed(guest)
+
+
 def test_the_memory_types_of_another_vcpu_stay(
     host: Host, tiny_guest: Factory, record_property: Property
 ) -> None:
@@ -95,7 +135,7 @@ def test_the_memory_types_of_another_vcpu_stay(
         await_true(lambda: guest.memory.read_word(page + layout.MT_ROUNDS) >= before + 2, "vcpu 1 does not go on", 60)
         return guest.memory.read(page + layout.MT_SEEN_PAT, len(wanted))
 
-    domain.start([1], lambda vcpuid: flat32(eip=entry))
+    domain.start([1], lambda vcpuid: flat32(eip=entry, esp=page + layout.PAGE))
     assert await_rounds() == wanted
     context = starts.context(guest, "flat32", 2)
     for _ in range(5):

@@ -35,6 +35,7 @@ class Capture:
         stream: The whole save stream.
         reached: The vcpus that were fresh and that the change has reached; None while that is not known.
         vendor: Whose processor the host has; None where that was not known.
+        taken: When the save had been read, by `Dom0Port.now`; None in what older versions kept.
         cpu_time: Nanoseconds that its vcpus had run; None in what older versions kept.
     """
 
@@ -46,6 +47,7 @@ class Capture:
     stream: bytes
     reached: Optional[Tuple[int, ...]] = None
     vendor: Optional[str] = None
+    taken: Optional[int] = None
     cpu_time: Optional[int] = None
 
     @cached_property
@@ -67,7 +69,7 @@ class Capture:
             "schema": SCHEMA, "domid": self.domid, "uuid": str(self.handle), "xen": str(self.release),
             "verb": self.verb, "vcpus": list(self.vcpuids),
             "reached": None if self.reached is None else list(self.reached),
-            "vendor": self.vendor, "cpu_time": self.cpu_time,
+            "vendor": self.vendor, "taken": self.taken, "cpu_time": self.cpu_time,
         }
 
     def parts(self) -> Tuple[bytes, bytes]:
@@ -123,12 +125,12 @@ class Capture:
             reached = None if head["reached"] is None else tuple(head["reached"])
             if not all(type(number) is int and 0 <= number < 1 << 16 for number in (domid, *vcpuids, *(reached or ()))):
                 raise FormatError("a capture has a domid or vcpuid that is none")
-            vendor, cpu_time = head.get("vendor"), head.get("cpu_time")
-            if type(vendor) not in (str, type(None)) or type(cpu_time) not in (int, type(None)):
-                raise FormatError("a capture has a vendor or cpu_time that is none")
+            vendor, taken, cpu_time = map(head.get, ("vendor", "taken", "cpu_time"))
+            if type(vendor) not in (str, type(None)) or not {type(taken), type(cpu_time)} <= {int, type(None)}:
+                raise FormatError("a capture has a vendor or time that is none")
             release = Release.parse(head["xen"])
             handle, verb = uuid.UUID(head["uuid"]), str(head["verb"])
-            return cls(domid, handle, release, verb, vcpuids, stream, reached, vendor, cpu_time)
+            return cls(domid, handle, release, verb, vcpuids, stream, reached, vendor, taken, cpu_time)
         except FormatError:
             raise
         except (KeyError, TypeError, ValueError, AttributeError, XenVcpuError) as error:

@@ -7,6 +7,7 @@ releases, so where the running Xen is known, only the library of that release is
 
 from __future__ import annotations
 
+import time
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
@@ -73,6 +74,10 @@ class Libraries:
     def vendor(self) -> Optional[str]:
         """Whose processor the host has, as CPUID says here; `intel`, `amd` or None."""
         return processor.vendor()
+
+    def nanoseconds(self) -> int:
+        """A clock of the host that never goes back, the same in all its processes, and not that which NTP slews."""
+        return time.clock_gettime_ns(time.CLOCK_MONOTONIC_RAW)
 
     @cached_property
     def libc(self) -> Any:

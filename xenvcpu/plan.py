@@ -83,7 +83,8 @@ class Plan:
             f"pause domain {self.domain.domid}",
             "read its whole save stream",
             "compose HEADER, the CPU and CPU_XSAVE records of every online vcpu as read, on AMD the PAT of one"
-            f" that has set its own, a new CPU record for vcpu {who} with the boot vcpu's TSC, END",
+            f" that has set its own, a new CPU record for vcpu {who} with the boot vcpu's TSC, END; each TSC"
+            " with the time since the read",
             "load that stream in one call",
             "read it back and compare; put everything back if it differs",
             f"unpause domain {self.domain.domid}",

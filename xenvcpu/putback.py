@@ -14,6 +14,7 @@ from typing import Any, Optional, Set
 from xenvcpu.abi.domain_info import DomainInfo
 from xenvcpu.capture import Capture
 from xenvcpu.errors import HypercallError, NoSuchDomainError, XenVcpuError
+from xenvcpu.guesttime import Timed
 from xenvcpu.left import Left
 from xenvcpu.ports.dom0 import Dom0Port
 from xenvcpu.readback import online_differences, state_differences
@@ -109,12 +110,16 @@ class _PutBack:
             said = f"domain {domid} was unpaused by somebody else: its vcpus have run, and were not set back"
             return replace(left, other=(*left.other, said))
         if left or self._fresh:
-            port.load_context(domid, self._capture.state.restoring_stream())
+            self._restore()
             for vcpuid in sorted(self._fresh):
                 port.reset_vcpu(domid, vcpuid)
                 self._fresh.discard(vcpuid)
             left = Left(is_crashed=True) if port.domain(domid).has_crashed else self._look()
         return left
+
+    def _restore(self) -> None:
+        timed, taken = Timed(self._capture.state.restoring_stream()), self._capture.taken
+        self._port.load_context(self._capture.domid, timed.after(0 if taken is None else self._port.now() - taken))
 
     def _have_run(self, now: DomainInfo) -> bool:
         """Whether vcpus have run since the capture, although the domain is paused now.

@@ -19,6 +19,7 @@ from xenvcpu.deadline import Deadline
 from xenvcpu.devicerequests import DeviceRequests
 from xenvcpu.errors import DomainError, HypercallError, XenVcpuError
 from xenvcpu.fitness import require_alive, require_built, require_not_nested
+from xenvcpu.guesttime import Timed
 from xenvcpu.heldpause import held_pause
 from xenvcpu.keeper import Keeper
 from xenvcpu.left import CRASHED, SHUT_DOWN, Left
@@ -111,14 +112,14 @@ class _Transaction:
     def _capture(self, now: DomainInfo) -> Capture:
         change, domid = self._change, self._domid
         try:
-            stream = self._port.read_context(domid, self._buffer)
+            stream, taken = self._port.read_context(domid, self._buffer), self._port.now()
         except HypercallError as error:
             if now.is_hvm and is_being_destroyed(error):
                 raise DomainError(f"domain {domid} is being destroyed: its vcpus run no more", domid=domid) from error
             raise
         capture = Capture(
             domid, now.handle, self._port.release, change.verb, change.vcpuids, stream, vendor=self._port.vendor,
-            cpu_time=now.cpu_time,
+            taken=taken, cpu_time=now.cpu_time,
         )
         require_built(now, capture.state, change)
         require_not_nested(capture.state, change)
@@ -145,14 +146,18 @@ class _Transaction:
         self.touched = calls
         try:
             self._make_fresh(calls.woken)
-            if calls.stream is not None:
-                self._port.load_context(self._domid, calls.stream)
+            self._load(capture, calls)
             self._make_fresh(calls.resets)
             self._verify(capture, calls)
         except BaseException as error:
             self._put_back(capture, error)
             raise
         self._keeper.settled()
+
+    def _load(self, capture: Capture, calls: Calls) -> None:
+        if calls.stream is not None:
+            timed = Timed(calls.stream)
+            self._port.load_context(self._domid, timed.after(self._port.now() - (capture.taken or 0)))
 
     def _verify(self, capture: Capture, calls: Calls) -> None:
         after = SavedState.parse(self._port.read_context(self._domid, self._buffer), self._port.release)

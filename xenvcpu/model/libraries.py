@@ -98,6 +98,10 @@ class ModelLibraries(Faults):
         """Whose processor the host has."""
         return self.host.vendor
 
+    def nanoseconds(self) -> int:
+        """A clock of the host."""
+        return self.host.clock.nanoseconds
+
     @property
     def path(self) -> Optional[str]:
         """The world file behind the libraries, for another process to open; None for a host in memory."""

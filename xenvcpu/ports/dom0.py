@@ -71,6 +71,10 @@ class Dom0Port(LibraryHandle):
         text = self._ffi.string(extra).decode("ascii", "replace")
         return Release.from_hypervisor(number >> 16, number & 0xFFFF, text)
 
+    def now(self) -> int:
+        """Nanoseconds on a clock of the host that every process reads alike."""
+        return self._libraries.nanoseconds()
+
     def domains(self, first: int = 0, most: int = _LIST_CHUNK) -> Tuple[DomainInfo, ...]:
         """The domains from `first` on, in order of domid, at most `most` (XEN_SYSCTL_getdomaininfolist)."""
         size = domain_info.size(self.release)
