@@ -17,11 +17,13 @@ from cffi import FFI
 FOLDER = Path(__file__).resolve().parent
 MODULE = "xenvcpu._xen"
 DECLARATIONS = (
-    "libc.h", "xentoollog.h", "structs.h", "xenctrl.h", "xenguest.h", "xenguest412.h", "xencall.h",
-    "xenforeignmemory.h", "xenstore.h",
+    "libc.h", "xentoollog.h", "structs.h", "xenctrl.h", "xenctrl418.h", "xenguest.h", "xenguest412.h",
+    "xencall.h", "xenforeignmemory.h", "xenstore.h",
 )
 """The files of this folder, each after those whose types it uses."""
-MINORS: Mapping[str, range] = {"xenguest.h": range(16, 24), "xenguest412.h": range(12, 16)}
+MINORS: Mapping[str, range] = {
+    "xenctrl418.h": range(18, 24), "xenguest.h": range(16, 24), "xenguest412.h": range(12, 16),
+}
 """The releases 4.N of which a file's functions are; those of the others are in every release."""
 
 

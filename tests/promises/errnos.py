@@ -28,6 +28,8 @@ _TABLE = {
     "xc_version": _PRIVCMD,
     "xc_readconsolering": f"{_SYSCTL} EOPNOTSUPP",
     "xc_domain_getinfolist": _SYSCTL,
+    # Not ESRCH: that is an answer, there is no such domain.
+    "xc_domain_getinfo_single": _SYSCTL,
     "xc_domain_pause": f"{_DOMCTL} EINVAL EOVERFLOW EBUSY",
     # Not EINVAL and ESRCH: these are answers, nobody holds a pause any more, or the domain is gone.
     "xc_domain_unpause": f"{_SYSCTL} EBUSY",
@@ -65,7 +67,9 @@ EFFECTIVE = frozenset((
 ))
 """The functions that change something."""
 
-READING = frozenset(("xc_domain_getinfolist", "xc_domain_hvm_getcontext", "xc_readconsolering"))
+READING = frozenset((
+    "xc_domain_getinfolist", "xc_domain_getinfo_single", "xc_domain_hvm_getcontext", "xc_readconsolering",
+))
 """The functions that have written to the caller's memory when Xen cannot copy the rest of the answer out."""
 
 _INTERRUPTED = (errno.EINTR, errno.EIO)

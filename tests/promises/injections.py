@@ -10,6 +10,7 @@ from typing import Any, Callable, Iterator, Optional, Sequence
 from promises.errnos import EFFECTIVE, ERRNOS, LOST
 
 from xenvcpu._xen import ffi
+from xenvcpu.model.answer import Refused
 from xenvcpu.model.faults import Answer, RealCall, answer_lost
 from xenvcpu.model.libraries import Call, ModelLibraries
 
@@ -51,10 +52,14 @@ def _another_domain(call: RealCall) -> Any:
 
 def _another_handle(call: RealCall) -> Any:
     """The domid belongs to another domain by now."""
-    count = call()
-    handle = ffi.cast("uint8_t *", call.arguments[3]) + 76
+    result = call()
+    handle = ffi.cast("uint8_t *", call.arguments[-1]) + 76
     handle[0] ^= 0xFF
-    return count
+    return result
+
+
+def _gone(call: RealCall) -> int:
+    raise Refused(errno.ESRCH)
 
 
 def _as_result(call: RealCall) -> int:
@@ -70,6 +75,7 @@ def _nothing_printed(call: RealCall) -> Any:
 
 _SHORT: dict[str, Sequence[Callable[[RealCall], Any]]] = {
     "xc_domain_getinfolist": (_no_domain, _another_domain, _another_handle),
+    "xc_domain_getinfo_single": (_gone, _another_handle),
     "xc_readconsolering": (_nothing_printed,),
     "xc_version": (_as_result,),
 }

@@ -3,11 +3,16 @@
 
 from __future__ import annotations
 
+import errno
+
 import pytest
 
+from tests.start.conftest import context
 from xenvcpu.dom0domain import Dom0Domain
 from xenvcpu.errors import HostError, NoSuchDomainError
 from xenvcpu.host import Host, open_host
+from xenvcpu.model import worlds
+from xenvcpu.model.libraries import ModelLibraries
 
 
 @pytest.mark.parametrize("how", ["web", "1", 1])
@@ -32,3 +37,17 @@ def test_what_is_not_there_is_said_so(host: Host, how: str) -> None:
 def test_an_unknown_host_names_those_there_are() -> None:
     with pytest.raises(HostError, match="model:NAME"):
         open_host("xyz")
+
+
+@pytest.mark.parametrize(("release", "lists"), [("4.17", 4), ("4.18", 0), ("4.22", 0)])
+def test_one_domain_is_asked_for_without_a_sysctl_where_the_library_can(release: str, lists: int) -> None:
+    """A restricted toolstack domain may make domctls and no sysctls; Xen's console is one too, and only explains."""
+    libraries = ModelLibraries(worlds.pvh(release))
+    for _ in range(4):
+        libraries.fail("xc_readconsolering", errno.EPERM)
+    with Host("model", libraries) as host:
+        domain = host.domain(1)
+        assert isinstance(domain, Dom0Domain) and domain.start([1], context).vcpuids == (1,)
+        assert libraries.counts["xc_domain_getinfolist"] == lists
+        with pytest.raises(NoSuchDomainError, match="there is no domain 7"):
+            host.domain(7)

@@ -52,6 +52,7 @@ SHORT_NAMES: Mapping[str, str] = {
     "setcontext": "xc_domain_hvm_setcontext", "getcontext": "xc_domain_hvm_getcontext",
     "getcontext_partial": "xc_domain_hvm_getcontext_partial", "reset": "xc_vcpu_setcontext",
     "pause": "xc_domain_pause", "unpause": "xc_domain_unpause", "getdomaininfo": "xc_domain_getinfolist",
+    "getdomaininfo_single": "xc_domain_getinfo_single",
     "getvcpuinfo": "xc_vcpu_getinfo", "getvcpucontext": "xc_vcpu_getcontext", "console": "xc_readconsolering",
     "version": "xc_version", "open": "xc_interface_open", "map": "xenforeignmemory_map", "xenstore": "xs_read",
     "sethvmcontext": "xc_domain_hvm_setcontext", "gethvmcontext": "xc_domain_hvm_getcontext",

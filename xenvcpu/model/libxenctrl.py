@@ -15,6 +15,7 @@ from xenvcpu.model.standin import StandIn, prototype
 from xenvcpu.rules.release import Since
 
 _COPIES_REAL_LENGTH = Since("4.11.4", "4.12.3", "4.13.1", "4.14")
+_HAS_SINGLE = Since("4.18")
 _JUNK = b"\xa5"
 _VCPU_MASK = 0xFFFF
 
@@ -83,6 +84,14 @@ class LibXenCtrl(StandIn):
         data = b"".join(domain_info.encode(each, release) for each in found)
         ffi.memmove(info, data, len(data))
         return len(found)
+
+    @prototype("int(*)(xc_interface *, uint32_t, xc_domaininfo_t *)", _HAS_SINGLE)
+    def xc_domain_getinfo_single(self, xch: Any, domid: int, info: Any) -> int:
+        found = self._domctl(xch).getdomaininfo(domid)
+        if info != ffi.NULL:
+            data = domain_info.encode(found, self.libraries.host.release)
+            ffi.memmove(info, data, len(data))
+        return 0
 
     @prototype("int(*)(xc_interface *, uint32_t, uint8_t *, uint32_t)")
     def xc_domain_hvm_getcontext(self, xch: Any, domid: int, buffer: Any, size: int) -> int:
