@@ -112,7 +112,7 @@ def test_the_tsc_of_another_vcpu_keeps_up_with_the_time(
     with monkeypatch.context() as patch:
         patch.setattr(Timed, "after", lambda timed, nanoseconds: timed._stream)
         least_without, _ = drift(host, domain, STARTS, RESTARTED, context)
-    record_property("ms_lost_a_start", [round(1000 * each / STARTS, 3) for each in (least, most)])
+    record_property("ms_lost_a_start", round(1000 * most / STARTS, 3))
     record_property("ms_lost_a_start_before", round(1000 * least_without / STARTS, 3))
     assert 0 <= most < least_without
     starts.assert_unharmed(guest)
@@ -143,7 +143,7 @@ def test_the_memory_types_of_another_vcpu_stay(
         assert await_rounds() == wanted
         domain.stop([2])
     saved = mtrr.LAYOUT.unpack(domain.state().mtrr[1].payload)
-    record_property("is_saved_wrongly", [saved[name] for name in mtrr.VARIABLE] != list(RANGES))
+    record_property("saved_wrongly", [saved[name] for name in mtrr.VARIABLE] != list(RANGES))
     starts.assert_unharmed(guest)
 
 

@@ -71,6 +71,12 @@ def _two_initialised(host: Hypervisor, domain: Domain) -> None:
         domain.vcpus[vcpuid].is_down = True
 
 
+def _asleep(host: Hypervisor, domain: Domain) -> None:
+    """vcpu 1 was put down while it slept, so that it is reset before it is started."""
+    _vcpus_up(0, 1)(host, domain)
+    domain.vcpus[1].is_down = True
+
+
 def _half_way(host: Hypervisor, domain: Domain) -> None:
     """As a start of vcpu 3 leaves it that could not be put back: vcpu 1 is down, and 3 is up."""
     _vcpus_up(0, 3)(host, domain)
@@ -168,6 +174,8 @@ CHANGES = (
 """What changes a domain from dom0."""
 WAITS = Operation("start waits", _reads_a_port, _start(1), (1,))
 """A start that finds the boot vcpu in the middle of an access to an emulated device, and has to try again."""
+SLEEPS = Operation("start asleep", _asleep, _start(1), (1,))
+"""A start of a vcpu that is initialised, and down in its sleep."""
 WITH_DEVICES = (("hvm", "db", "4.17"),)
 LOOKS = (
     Operation("open", _vcpus_up(0, 1), None, is_change=False),
@@ -242,3 +250,7 @@ class Case:
 def cases(operations: Sequence[Operation], places: Sequence[Tuple[str, str, str]]) -> List[Case]:
     """Each operation at each place."""
     return [Case(operation, *place) for operation in operations for place in places]
+
+
+RARE = [*cases([WAITS], WITH_DEVICES), *cases([SLEEPS], FEW[:1])]
+"""What a domain must be in a state of its own for."""

@@ -11,11 +11,11 @@ import pytest
 from promises.conftest import Count
 from promises.guarded import Trouble, guarded_run
 from promises.injections import Fault, single, vanishing
-from promises.operations import CHANGES, FEW, WAITS, WITH_DEVICES, Case, cases
+from promises.operations import CHANGES, FEW, RARE, Case, cases
 from promises.sweeps import Scene, sweep
 
 pytestmark = pytest.mark.usefixtures("no_sleep")
-WITH_A_GUARD = pytest.mark.parametrize("case", [*cases(CHANGES, FEW), *cases([WAITS], WITH_DEVICES)], ids=str)
+WITH_A_GUARD = pytest.mark.parametrize("case", [*cases(CHANGES, FEW), *RARE], ids=str)
 OF_THE_GUARD = pytest.mark.parametrize("case", cases([CHANGES[1], CHANGES[4]], FEW), ids=str)
 """What a guard is asked for does not depend on the operation."""
 TELLING = (errno.ENOMEM, errno.EINVAL, errno.ESRCH)

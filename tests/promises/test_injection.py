@@ -9,7 +9,7 @@ from typing import Iterable, List, Optional
 import pytest
 from promises.conftest import Count
 from promises.injections import Fault, single, vanishing
-from promises.operations import CHANGES, FEW, INSIDE, LOOKS, PLACES, WAITS, WITH_DEVICES, Case, cases
+from promises.operations import CHANGES, FEW, INSIDE, LOOKS, PLACES, RARE, Case, cases
 from promises.programs import Run, done, ending, named, runs
 from promises.tally import Tally
 from promises.verdicts import judge
@@ -47,7 +47,7 @@ def test_inside_the_guest_the_error_names_what_cannot_be_undone(case: Case, coun
     count("faults", sweep(case, list(single(done(case).calls))))
 
 
-@pytest.mark.parametrize("case", [*cases(CHANGES, PLACES), *cases([WAITS], WITH_DEVICES)], ids=str)
+@pytest.mark.parametrize("case", [*cases(CHANGES, PLACES), *RARE], ids=str)
 def test_a_change_is_whole_or_undone_whatever_fails(case: Case, count: Count) -> None:
     count("faults", sweep(case, list(single(done(case).calls))))
 

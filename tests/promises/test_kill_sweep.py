@@ -12,7 +12,7 @@ import pytest
 from promises.conftest import Count
 from promises.guarded import GuardedRun, Trouble, guarded_run
 from promises.injections import sites
-from promises.operations import CHANGES, FEW, WAITS, WITH_DEVICES, Case, cases
+from promises.operations import CHANGES, FEW, RARE, Case, cases
 from promises.sweeps import Scene, sweep
 from promises.threads import Guard, MortalJournal
 
@@ -23,7 +23,7 @@ from xenvcpu.model.faults import Killed
 from xenvcpu.model.libraries import ModelLibraries
 
 pytestmark = pytest.mark.usefixtures("no_sleep")
-WITH_A_GUARD = pytest.mark.parametrize("case", [*cases(CHANGES, FEW), *cases([WAITS], WITH_DEVICES)], ids=str)
+WITH_A_GUARD = pytest.mark.parametrize("case", [*cases(CHANGES, FEW), *RARE], ids=str)
 WHEN = ("before", "after")
 
 
