@@ -108,7 +108,7 @@ def test_the_tsc_of_another_vcpu_keeps_up_with_the_time(
     guest.watch_registers()
     domain = starts.drive(host, guest)
     context = starts.context(guest, "flat32", RESTARTED)
-    least, most = drift(host, domain, STARTS, RESTARTED, context)
+    _, most = drift(host, domain, STARTS, RESTARTED, context)
     with monkeypatch.context() as patch:
         patch.setattr(Timed, "after", lambda timed, nanoseconds: timed._stream)
         least_without, _ = drift(host, domain, STARTS, RESTARTED, context)
