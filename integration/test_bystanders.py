@@ -79,10 +79,10 @@ def test_a_hundred_starts_leave_every_other_vcpu_as_it_is(
     record_property("pause_ms_longest", round(1000 * max(pauses), 1))
 
 
-def drift(host: Host, domain: Dom0Domain, count: int, vcpuid: int, context: VcpuContext) -> Tuple[float, float]:
-    """What the boot vcpu's TSC has lost over so many starts, in seconds: at the least and at the most.
+def drift(host: Host, domain: Dom0Domain, count: int, context: VcpuContext) -> Tuple[float, float]:
+    """What the boot vcpu's TSC has lost over so many starts, in milliseconds: as it seems, and at the most.
 
-    A save stamps it between its call and its return.
+    A save stamps it between its call and its return, and mostly near the call.
     """
 
     def read() -> Tuple[int, float, int]:
@@ -93,28 +93,32 @@ def drift(host: Host, domain: Dom0Domain, count: int, vcpuid: int, context: Vcpu
 
     first = read()
     for _ in range(count):
-        domain.start([vcpuid], lambda _: context)
-        domain.stop([vcpuid])
+        domain.start([RESTARTED], lambda _: context)
+        domain.stop([RESTARTED])
     last = read()
     counted = last[1] - first[1]
-    return (last[0] - first[2] - counted) / 1e9, (last[2] - first[0] - counted) / 1e9
+    return (last[0] - first[0] - counted) / 1e6, (last[2] - first[0] - counted) / 1e6
 
 
 def test_the_tsc_of_another_vcpu_keeps_up_with_the_time(
     host: Host, tiny_guest: Factory, record_property: Property, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A hundred starts take little of the boot vcpu's time, and add none; with a clock that stands still they do."""
+    """Starts take less of the boot vcpu's time than with records that are loaded as they are, and add none."""
     guest = tiny_guest(vcpus=4)
     guest.watch_registers()
     domain = starts.drive(host, guest)
     context = starts.context(guest, "flat32", RESTARTED)
-    _, most = drift(host, domain, STARTS, RESTARTED, context)
-    with monkeypatch.context() as patch:
-        patch.setattr(Timed, "after", lambda timed, nanoseconds: timed._stream)
-        least_without, _ = drift(host, domain, STARTS, RESTARTED, context)
-    record_property("ms_lost_a_start", round(1000 * most / STARTS, 3))
-    record_property("ms_lost_a_start_before", round(1000 * least_without / STARTS, 3))
-    assert 0 <= most < least_without
+    lost = {True: 0.0, False: 0.0}
+    for is_timed in (True, False) * 2:
+        with monkeypatch.context() as patch:
+            if not is_timed:
+                patch.setattr(Timed, "after", lambda timed, nanoseconds: timed._stream)
+            seems, most = drift(host, domain, STARTS // 2, context)
+        lost[is_timed] += seems / STARTS
+        assert most >= 0
+    record_property("ms_lost_a_start", round(lost[True], 3))
+    record_property("ms_lost_a_start_with_records_as_they_are", round(lost[False], 3))
+    assert lost[True] < lost[False]
     starts.assert_unharmed(guest)
 
 

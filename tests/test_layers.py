@@ -26,7 +26,7 @@ ALLOWED: Dict[str, Set[str]] = {
     "newvcpu": VALUES, "readback": VALUES, "calls": VALUES, "capture": VALUES, "left": set(), "deadline": {"errors"},
     "plan": VALUES | {"newvcpu", "calls"}, "stopplan": VALUES | {"calls"},
     "recoverplan": VALUES | {"calls", "keptfile", "newvcpu", "plan"}, "privatefolder": {"errors"},
-    "putback": VALUES | {"capture", "left", "readback", "ports"},
+    "putback": VALUES | {"capture", "guesttime", "left", "readback", "ports"},
     "keptfile": VALUES | {"capture", "left", "privatefolder"},
     "plaintext": set(), "systemlog": set(), "audit": {"plaintext", "systemlog"},
     "pausing": VALUES | {"ports"}, "heldsignals": set(),
@@ -37,11 +37,12 @@ ALLOWED: Dict[str, Set[str]] = {
     "devicerequests": VALUES | {"change", "deadline", "ports"},
     "heldpause": {"deadline", "errors", "heldsignals", "keeper", "left", "pausing"},
     "transaction": VALUES | {
-        "audit", "calls", "capture", "change", "deadline", "devicerequests", "fitness", "heldpause", "keeper", "left",
-        "ports", "putback", "readback",
+        "audit", "calls", "capture", "change", "deadline", "devicerequests", "fitness", "guesttime", "heldpause",
+        "keeper", "left", "ports", "putback", "readback",
     },
     "guestplan": VALUES | {"newvcpu", "ports"}, "guestleft": {"errors", "ports"},
-    "execute": VALUES | {"keeper", "plan", "ports", "transaction"},
+    "guesttime": VALUES, "bystanders": VALUES,
+    "execute": VALUES | {"bystanders", "keeper", "plan", "ports", "transaction"},
     "model": VALUES | CBIND,
 }
 """What each part may import; those not listed are the api and above, and may import all."""

@@ -8,7 +8,7 @@ From Xen 4.14 on a load of a CPU record makes Xen forget the access that its vcp
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Iterator, List, Optional
 
 from xenvcpu.abi import ioreq
@@ -34,7 +34,8 @@ class DeviceRequests:
     """What the vcpus of a domain ask of its device models, over the tries of one change.
 
     A PVH domain has no device model, and a stop loads nothing: neither is looked at. Nor is a domain that has not run
-    yet, whose device model may be about to set up its pages: to map them first would be in its way.
+    yet, whose device model may be about to set up its pages: to map them first would be in its way. Before 4.14 nothing
+    is cut off, and a look is only for what a vcpu that is to be started has left behind.
 
     Attributes:
         vcpuid: The vcpu that was in the middle of an access at the last look; None where there was none.
@@ -44,6 +45,7 @@ class DeviceRequests:
         self._port, self._change, self._deadline = port, change, deadline
         self._domid = change.domain.domid
         is_at_risk = change.loads and port.release in CANCELS_ACCESS and change.domain.has_device_model
+        self._is_kept = change.loads and not is_at_risk and change.domain.has_device_model
         self._is_due = is_at_risk and Allowance.DEVICE_ACCESS_LOSS not in change.allow
         self._pages: Optional[IoreqPort] = None
         self._tries = 0
@@ -57,7 +59,8 @@ class DeviceRequests:
             DeviceAccessError: They cannot be.
         """
         if not self._is_due or not self._port.domain(self._domid).cpu_time:
-            yield
+            with self._seen() if self._is_kept else nullcontext():
+                yield
             return
         self._pages = self._port.ioreqs()
         try:
@@ -67,6 +70,36 @@ class DeviceRequests:
         finally:
             pages, self._pages = self._pages, None
             pages.close()
+
+    @contextmanager
+    def _seen(self) -> Iterator[None]:
+        """Have the pages mapped where they can be: before 4.14 nothing is refused for what stands there."""
+        try:
+            self._pages = self._port.ioreqs()
+            for server in range(ioreq.SERVERS):
+                self._pages.map(self._domid, server)
+        except XenVcpuError:
+            pass
+        try:
+            yield
+        finally:
+            pages, self._pages = self._pages, None
+            if pages is not None:
+                pages.close()
+
+    @property
+    def caught(self) -> Iterator[str]:
+        """Of each vcpu that is to be started, and that was stopped in the middle of an access: what becomes of that.
+
+        Before 4.14 a reset keeps how the access is to be completed, and there is no hvmemul_cancel.
+        """
+        pages = self._pages.pages() if self._is_kept and self._pages is not None else []
+        waiting = {vcpuid for page in pages for vcpuid in ioreq.waiting(page)}
+        for vcpuid in sorted(waiting.intersection(self._change.vcpuids)):
+            yield (
+                f"vcpu {vcpuid} of domain {self._domid} was stopped in the middle of an access to an emulated device:"
+                " this Xen completes it when the vcpu runs, and what was read may then be in its new RAX"
+            )
 
     def _map(self, pages: IoreqPort, server: int) -> None:
         try:
@@ -88,7 +121,7 @@ class DeviceRequests:
         Raises:
             XenVcpuError: Xen does not say whether a vcpu is online.
         """
-        if self._pages is None:
+        if self._pages is None or self._is_kept:
             return not self._is_due or not now.cpu_time
         self.vcpuid = self._first(self._pages.pages())
         return self.vcpuid is None

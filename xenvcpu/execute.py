@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Optional, Tuple
 
+from xenvcpu import bystanders
 from xenvcpu.keeper import Keeper
 from xenvcpu.plan import Plan
 from xenvcpu.ports.dom0 import Dom0Port
@@ -53,7 +54,10 @@ def execute(port: Dom0Port, keeper: Keeper, plan: Plan) -> StartReport:
     """
     outcome = carry_out(port, keeper, plan)
     judged = plan.beside(outcome.found).vcpus
-    findings = tuple((vcpu.vcpuid, finding) for vcpu in judged for finding in vcpu.verdict.findings)
+    findings = (
+        *((vcpu.vcpuid, finding) for vcpu in judged for finding in vcpu.verdict.findings),
+        *bystanders.warnings(outcome.found, port.has_xsave),
+    )
     return StartReport(
         plan.domain.domid, plan.vcpuids, outcome.found.online, outcome.pause_seconds, findings, outcome.is_paused,
         outcome.notes,

@@ -75,6 +75,11 @@ class Libraries:
         """Whose processor the host has, as CPUID says here; `intel`, `amd` or None."""
         return processor.vendor()
 
+    @cached_property
+    def has_xsave(self) -> bool:
+        """Whether the host's processor has XSAVE."""
+        return processor.has_xsave()
+
     def nanoseconds(self) -> int:
         """A clock of the host that never goes back, the same in all its processes, and not that which NTP slews."""
         return time.clock_gettime_ns(time.CLOCK_MONOTONIC_RAW)

@@ -99,6 +99,7 @@ class _Transaction:
             if not requests.are_none(now):
                 return None
             capture = self._capture(now)
+            notes += requests.caught
             calls = self._waking(self._change.calls(capture.state))
             self._deadline.check("reading it", self._domid)
             self._touch(capture, calls)

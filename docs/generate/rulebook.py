@@ -9,6 +9,7 @@ from typing import Callable, Dict, Iterable, Iterator, List, Optional, Tuple
 
 from docs.generate.page import Block, Definitions, Literal, Page, Paragraph, Section
 from integration.verdicts import deaths
+from xenvcpu import bystanders
 from xenvcpu.abi.layout import Image
 from xenvcpu.context import presets
 from xenvcpu.context.vcpu_context import VcpuContext
@@ -153,7 +154,9 @@ def _together() -> Section:
     return Section("Beside other vcpus", (Paragraph(
         f"A start and its `--dry-run` also look at the vcpus together. `{together.SHARED_STACK}`: two of those that "
         f"start have one stack. `{together.BOOT_TABLES}`, from dom0: a vcpu has the CR3 of the boot vcpu, but not its "
-        "EFER.LMA, EFER.NXE, CR4.PAE, CR4.LA57 or CR4.PCIDE, by which the processor reads the tables."
+        "EFER.LMA, EFER.NXE, CR4.PAE, CR4.LA57 or CR4.PCIDE, by which the processor reads the tables. "
+        f"`{bystanders.FPU_WITHOUT_XSAVE}`, after a start from dom0: a vcpu that was online uses the FPU and has not "
+        "enabled XSAVE, on a processor that has it; Xen may have saved old x87 control words of it."
     ),), label="rule-beside-other-vcpus-warning")
 
 

@@ -98,6 +98,11 @@ class ModelLibraries(Faults):
         """Whose processor the host has."""
         return self.host.vendor
 
+    @property
+    def has_xsave(self) -> bool:
+        """Whether the host's processor has XSAVE."""
+        return bool(self.host.xfeature_mask)
+
     def nanoseconds(self) -> int:
         """A clock of the host."""
         return self.host.clock.nanoseconds

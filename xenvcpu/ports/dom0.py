@@ -79,6 +79,11 @@ class Dom0Port(LibraryHandle):
         text = self._ffi.string(extra).decode("ascii", "replace")
         return Release.from_hypervisor(number >> 16, number & 0xFFFF, text)
 
+    @property
+    def has_xsave(self) -> bool:
+        """Whether the host's processor has XSAVE."""
+        return bool(self._libraries.has_xsave)
+
     def now(self) -> int:
         """Nanoseconds on a clock of the host that every process reads alike."""
         return self._libraries.nanoseconds()
