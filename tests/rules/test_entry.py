@@ -116,6 +116,8 @@ BOUNDARIES = [
     _of("cs-ss-dpl", FLAT, {"cs_arbytes": 0xCFF}, {"cs_arbytes": 0xC9F, "ss_arbytes": 0xCF3}),
     _of("real-mode-dpl", FLAT, {"cs_arbytes": 0xCF3}, {"cs_arbytes": 0xC93}),
     _of("real-mode-dpl", FLAT, {"ss_arbytes": 0xCF3, "cs_arbytes": 0xC93}, {"ss_arbytes": 0xC93, "cs_arbytes": 0xC93}),
+    _of("real-mode-dpl", FLAT, {"ss_arbytes": 0x60, "cs_arbytes": 0xC93}, {"ss_arbytes": 0, "cs_arbytes": 0xC93}),
+    _of("real-mode-dpl", REAL, {"ss_arbytes": 0x60, "cs_arbytes": 0x9F}, {"ss_arbytes": 0, "cs_arbytes": 0x9F}),
     _of("vm86-segment", VM86, {"ds_base": 0x10}, {"ds_base": 0x10, "ds_sel": 1}),
     *(
         _of("base-not-canonical", FLAT, {name: BIG}, {name: BIG - 1})

@@ -103,9 +103,9 @@ def _real_mode_dpl(segment: str) -> Rule:
     field = f"{segment}_arbytes"
 
     def broken(case: Case) -> bool:
-        ar = case[field]
+        ar = case[field]  # present or not: the DPL of SS is the CPL
         is_bound = not case["cr0"] & CR0_PE or case["cs_arbytes"] & TYPE == _CS_AS_DATA
-        return bool(ar & AR_P) and is_bound and dpl(ar) != 0 and not _is_vm86(case)
+        return is_bound and dpl(ar) != 0 and not _is_vm86(case)
 
     return _lint(
         "real-mode-dpl", (field, "cr0", "cs_arbytes"), broken,
