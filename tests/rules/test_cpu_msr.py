@@ -50,6 +50,20 @@ def test_an_address_mask_has_32_bits(release: str, errno: str) -> None:
     assert errnos(DR0_MASK, 1 << 32, release) == [errno]
 
 
+@pytest.mark.parametrize("index, taken, refused, before, since", [
+    (0x48, 0x4FF, 0x100, None, "4.7.5"), (0x48, 0x4FF, 1 << 63, None, "4.17"),
+    (0x140, 1, 2, "4.9.2", "4.10"), (0x6E1, 0xFFFFFFFF, 1 << 32, None, "4.18"),
+    (0xD90, 0x7FFFFFFFF003, 1 << 47, "4.7.0", "4.7.1"), (0xD90, 0xFFFF800000000001, 4, "4.7.0", "4.13"),
+    (0xD90, 0, 0x800, "4.7.0", "4.17"),
+])
+def test_bits_that_no_policy_has_are_refused(
+    index: int, taken: int, refused: int, before: str | None, since: str
+) -> None:
+    assert errnos(index, taken, since) == []
+    assert errnos(index, refused, since) == ["ENXIO"]
+    assert before is None or errnos(index, refused, before) == []
+
+
 def test_xss_is_zero_and_up_to_4_12_xen_itself_faults_on_another_value() -> None:
     assert errnos(0xDA0, 8, "4.13") == ["ENXIO"] and errnos(0xDA0, 0, "4.13") == errnos(0xDA0, 8, "4.12") == []
     for release, value, told in (

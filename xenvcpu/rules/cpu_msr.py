@@ -7,11 +7,11 @@ Source: hvm_load_cpu_msrs, guest_wrmsr; vmx_load_msr and svm_load_msr up to 4.12
 
 from __future__ import annotations
 
-from typing import Iterable, Iterator, Mapping, Optional, Tuple
+from typing import Callable, Iterable, Iterator, Mapping, Optional, Tuple
 
 from xenvcpu.rules.features import UNKNOWN, Features
 from xenvcpu.rules.release import ALWAYS, Release, Since, Until
-from xenvcpu.rules.rule import AMD, HARDWARE, INTEL, KILLS_HOST, is_wide
+from xenvcpu.rules.rule import AMD, HARDWARE, INTEL, KILLS_HOST, is_canonical, is_wide
 from xenvcpu.rules.verdict import Finding, Level
 
 _SPEC_CTRL, _MISC_FEATURES_ENABLES, _BNDCFGS, _XSS, _PKRS = 0x48, 0x140, 0xD90, 0xDA0, 0x6E1
@@ -39,6 +39,28 @@ _MAY_WRITE_XSS = Until("4.14")
 """One release more than those that do: builds from the development time of 4.13 call themselves 4.13 too."""
 _HOOK_CHECKS_MASKS = _OF_VENDOR[_ADDRESS_MASKS[0]][1]
 
+_SPEC_CTRL_KNOWN, _CPUID_FAULTING, _BNDCFGS_RESERVED = 0x4FF, 1, 0xFFC
+
+_REFUSED_VALUES: Mapping[int, Tuple[Since, Callable[[int], bool], str]] = {
+    _SPEC_CTRL: (
+        ALWAYS, lambda value: bool(value & ~_SPEC_CTRL_KNOWN), "may only have bits 0 to 7 and 10; clear the others",
+    ),
+    _MISC_FEATURES_ENABLES: (
+        Since("4.10"), lambda value: bool(value & ~_CPUID_FAULTING),
+        "may only have bit 0, CPUID faulting; clear the others",
+    ),
+    _BNDCFGS: (
+        Since("4.7.1"), lambda value: bool(value & _BNDCFGS_RESERVED) or not is_canonical(value),
+        "must be a canonical address with bits 2 to 11 zero; give that of the bound directory, or leave it out",
+    ),
+    _XSS: (_CHECKS_XSS, bool, "must be zero, Xen has no such state for guests; leave it out"),
+    _PKRS: (ALWAYS, is_wide, "has 32 bits; clear the upper half"),
+    **dict.fromkeys(_ADDRESS_MASKS, (ALWAYS, is_wide, "has 32 bits; clear the upper half")),
+}
+"""Since when values of an MSR are refused on every domain, which, and why. A CPU policy may refuse more: of SPEC_CTRL
+these are the bits that some policy of some release has.
+"""
+
 
 def _is_accepted(index: int, release: Release, features: Features) -> bool:
     if index not in ACCEPTED or release not in ACCEPTED[index]:
@@ -61,17 +83,20 @@ def _refusal(index: int, value: int, release: Release, features: Features) -> Op
         known = ", ".join(f"{each:#x}" for each in ACCEPTED if _is_accepted(each, release, features))
         where = "" if features.vendor is None else f" on {HARDWARE[features.vendor]}"
         reason = f"is not among those that Xen {release} loads{where}; leave it out, it takes {known}"
-    elif index in _ADDRESS_MASKS and is_wide(value):
-        reason = "has 32 bits; clear the upper half"
-        errno = "EDOM" if release in _HOOK_CHECKS_MASKS else errno
-    elif index == _XSS and value and release in _CHECKS_XSS:
-        reason = "must be zero, Xen has no such state for guests; leave it out"
+    elif _is_refused(index, value, release):
+        reason = _REFUSED_VALUES[index][2]
+        errno = "EDOM" if index in _ADDRESS_MASKS and release in _HOOK_CHECKS_MASKS else errno
     else:
         return None
     return Finding(
         "msr-not-loadable", Level.REJECTED, f"msrs.{index:#x}", value, f"MSR {index:#x} = {value:#x} {reason}",
         errno=errno, source="hvm_load_cpu_msrs",
     )
+
+
+def _is_refused(index: int, value: int, release: Release) -> bool:
+    since, refuses, _ = _REFUSED_VALUES.get(index, (ALWAYS, lambda _: False, ""))
+    return release in since and refuses(value)
 
 
 def dangers(pairs: Iterable[Tuple[int, int]], release: Release) -> Iterator[Finding]:
