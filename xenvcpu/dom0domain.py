@@ -224,7 +224,7 @@ class Dom0Domain:
     def plan_recovery(self, kept: KeptFile, *, allow: Allowances = NONE) -> Recovered:
         """What `recover` would do now; nothing is touched. It raises what that does."""
         plan, found = RecoverPlan(self.info, kept, allow), self.state()
-        plan.require_same(found)
+        plan.calls(found)
         return plan.recovered(found)
 
     def recover(self, kept: KeptFile, *, allow: Allowances = NONE) -> Recovered:

@@ -161,13 +161,16 @@ def test_what_was_not_seen_to_be_lost_comes_back_only_where_that_is_allowed(run:
     assert run("--host", world, "recover", kept, "--allow-unseen").code == 0 and online(run, world) == [0, 1]
 
 
-def test_a_capture_that_would_take_the_host_down_is_refused(run: Run, world: str, kept: str) -> None:
+@pytest.mark.parametrize("option", [(), ("--dry-run",)], ids=["recover", "dry-run"])
+def test_a_capture_that_would_take_the_host_down_is_refused(
+    run: Run, world: str, kept: str, option: tuple[str, ...]
+) -> None:
     found = keptfile.read(kept)
     record = found.capture.state.cpu[1].payload
     deadly = cpu_record.decode(record).with_values(msr_lstar=1 << 63).pack()
     capture = replace(found.capture, stream=found.capture.stream.replace(record, deadly))
     again = keptfile.keep(capture, found.left, str(Path(kept).parent))
-    refused = run("--host", world, "recover", again)
+    refused = run("--host", world, "recover", again, *option)
     assert refused.code == 3 and "the whole host goes down" in refused.err and online(run, world) == [0, 2]
 
 
