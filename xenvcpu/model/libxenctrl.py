@@ -87,7 +87,7 @@ class LibXenCtrl(StandIn):
 
     @prototype("int(*)(xc_interface *, uint32_t, xc_domaininfo_t *)", _HAS_SINGLE)
     def xc_domain_getinfo_single(self, xch: Any, domid: int, info: Any) -> int:
-        found = self._domctl(xch).getdomaininfo(domid)
+        found = self.domctl(xch).getdomaininfo(domid)
         if info != ffi.NULL:
             data = domain_info.encode(found, self.libraries.host.release)
             ffi.memmove(info, data, len(data))
