@@ -20,7 +20,7 @@ from typing import Any, Callable, List, Optional, Type
 from integration.evidence import processes
 from integration.limits import Limit
 from xenvcpu.cli.main import main
-from xenvcpu.cli.root import COMMANDS
+from xenvcpu.cli.root import COMMANDS, MODULES
 
 #: Exit code of a child whose task ended with an exception.
 BROKEN = 70
@@ -177,7 +177,7 @@ def command(*arguments: object) -> Task:
 @lru_cache(maxsize=None)
 def _import_commands() -> None:
     """Imports here what otherwise each child would have to import."""
-    ours = ("report", *(f"commands.{name}" for name in COMMANDS))
+    ours = ("report", *(f"commands.{MODULES.get(name, name)}" for name in COMMANDS))
     for name in ("rich.console", "rich.table", *(f"xenvcpu.cli.{name}" for name in ours)):
         importlib.import_module(name)
 
