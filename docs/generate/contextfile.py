@@ -97,10 +97,10 @@ def _segments() -> Section:
 def _masks() -> Section:
     return Section("What a domain may set", (
         Paragraph(
-            "Which bits of CR4 and EFER, and how wide an address, a domain may have is its CPU policy. From Xen 4.12 on "
-            "a start from dom0 reads it, `xenvcpu check --domain` goes by it, and `xenvcpu show --policy` prints it. "
-            "Without a host to ask, `xenvcpu check` takes it from options; their values come from CPUID as the guest "
-            "reads it:"
+            "Which bits of CR4 and EFER, and how wide an address, a domain may have is its CPU policy. From Xen 4.12 "
+            "on a start from dom0 reads it, `xenvcpu check --domain` goes by it, and `xenvcpu show --policy` prints "
+            "it. Without a host to ask, `xenvcpu check` takes it from options; their values come from CPUID as the "
+            "guest reads it:"
         ), Definitions(_MASKS),
         Paragraph(
             f"The built-in worlds of the model have `{FEATURES.cr4_valid:#x}`, `{FEATURES.efer_valid:#x}` and "
