@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.abi.abi_strategies import blobs
 from xenvcpu.abi import domain_info, guest_context, vcpu_info
 from xenvcpu.abi.domain_info import NO_VCPU, DomainInfo
-from xenvcpu.abi.layout import Layout
+from xenvcpu.abi.layout import Field, Layout, sequence
 from xenvcpu.errors import FormatError
 from xenvcpu.rules.release import Release
 
@@ -86,6 +86,37 @@ def test_a_crashed_domain_has_its_reason() -> None:
     assert 3 == domain_info.decode(data, Release(22)).shutdown_reason
 
 
+def test_a_domain_of_which_nothing_is_said_is_written_as_one_that_runs_nothing() -> None:
+    expected = bytes.fromhex("0700 0000 0000ffff").ljust(68, b"\0") + bytes.fromhex("ffffffff")
+    assert expected.ljust(112, b"\0") == domain_info.encode(DomainInfo(7), Release(17))
+
+
+def test_a_shutdown_without_a_reason_is_written_as_a_poweroff() -> None:
+    data = domain_info.encode(DomainInfo(1, is_shutdown=True), Release(17))
+    assert 0 == domain_info.decode(data, Release(17)).shutdown_reason
+
+
+@pytest.mark.parametrize(("info", "ended"), [
+    *((DomainInfo(1, is_shutdown=True, shutdown_reason=code), name) for code, name in enumerate(
+        ("poweroff", "reboot", "suspend", "crash", "watchdog", "soft_reset", "shutdown 6"))),
+    (DomainInfo(1, is_shutdown=True, is_dying=True, shutdown_reason=1), "reboot"),
+    (DomainInfo(1, is_dying=True), "dying"), (DomainInfo(1), None), (DomainInfo(1, shutdown_reason=3), None),
+])
+def test_a_domain_has_ended_by_the_name_that_libxl_has_for_it(info: DomainInfo, ended: str | None) -> None:
+    assert (info.ended, info.has_crashed) == (ended, ended == "crash")
+
+
+@pytest.mark.parametrize(("size", "emulation"), [(96, 0), (107, 0), (108, 0x3FF), (120, 0x3FF)])
+def test_what_is_emulated_is_read_where_the_bytes_reach_so_far(size: int, emulation: int) -> None:
+    data = domain_info.encode(DomainInfo(1, emulation=0x3FF), Release(17)).ljust(size, b"\xff")[:size]
+    assert emulation == domain_info.decode(data, Release(17)).emulation
+
+
+@pytest.mark.parametrize("bit", [0, 1, 2, 3, 4, 5, 8])
+def test_a_flag_with_a_name_is_not_among_the_others(bit: int) -> None:
+    assert 0 == domain_info.decode(domain_info.LAYOUT.image({"flags": 1 << bit}).pack(), Release(17)).other_flags
+
+
 @pytest.mark.parametrize(("highest", "count"), [(NO_VCPU, 0), (0, 1), (127, 128)])
 def test_the_number_of_vcpus_follows_from_the_highest(highest: int, count: int) -> None:
     assert count == DomainInfo(1, max_vcpu_id=highest).vcpu_count
@@ -117,3 +148,5 @@ def test_the_fpu_image_is_the_first_of_what_a_guest_context_does_not_name() -> N
 ])
 def test_runstate_information_has_the_alignment_of_its_caller(layout: Layout, size: int, first_time: int) -> None:
     assert (size, first_time) == (layout.size, layout.fields["time[0]"].offset)
+    times = sequence("state_entry_time time[0] time[1] time[2] time[3]", 8, first_time - 8)
+    assert [Field("state", 0, 4), *times] == list(layout.fields.values())

@@ -29,6 +29,12 @@ def test_an_access_is_found_for_the_vcpu_in_whose_place_it_stands() -> None:
     assert ioreq.waiting(bytes(PAGE)) == ()
 
 
+def test_an_access_is_written_as_xen_writes_it() -> None:
+    assert ioreq.encode(ioreq.STATE_INPROCESS) == bytes(30) + READ[30:]
+    written = ioreq.encode(ioreq.STATE_READY, ioreq.TYPE_COPY, is_read=False, data_is_ptr=True)
+    assert written == bytes(30) + bytes.fromhex("11 01")
+
+
 @pytest.mark.parametrize("state", range(16))
 def test_any_state_but_none_is_an_access(state: int) -> None:
     assert ioreq.waiting(page(v1=ioreq.encode(state))) == ((1,) if state else ())

@@ -78,6 +78,11 @@ def test_the_guest_context_lies_as_in_xen(facts: dict[str, Any]) -> None:
         name.partition(".")[2]: place[0] - offset for name, place in ours.items() if name.startswith("user_regs.")
     }
     assert reference["user_regs_fields"] == registers
+    narrow = {"error_code": 4, "entry_vector": 4, "saved_upcall_mask": 1}
+    narrow.update(dict.fromkeys(("cs", *guest_context.SELECTORS), 2))
+    assert {name: narrow.get(name, 8) for name in registers} == {
+        name: ours[f"user_regs.{name}"][1] for name in registers
+    }
     for array in ("ctrlreg", "debugreg"):
         start, size = reference[array]
         assert [[start + 8 * n, 8] for n in range(size // 8)] == [ours[f"{array}[{n}]"] for n in range(8)]

@@ -49,6 +49,10 @@ def test_a_header_is_written_as_xen_writes_it() -> None:
     assert GOLDEN_HEADER == save_stream.join([header])
 
 
+def test_a_header_of_nothing_has_only_the_magic_and_the_version() -> None:
+    assert GOLDEN_HEADER[:16] + bytes(16) == save_stream.join([save_stream.header()])
+
+
 def test_a_header_value_that_does_not_fit_is_named() -> None:
     with pytest.raises(ContextError) as caught:
         save_stream.header(cpuid=1 << 32)

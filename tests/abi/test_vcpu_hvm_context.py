@@ -39,6 +39,14 @@ def test_any_vcpu_hvm_context_comes_back_byte_for_byte(mode: int, block: bytes) 
     assert (data, mode) == (image.pack(), image["mode"])
 
 
+@pytest.mark.parametrize(("head", "layout"), [
+    ("00000000 ffffffff", vcpu_hvm_context.LAYOUT_32B), ("01000000 ffffffff", vcpu_hvm_context.LAYOUT_64B),
+    ("02000000 00000000", vcpu_hvm_context.LAYOUT_32B), ("01000001 00000000", vcpu_hvm_context.LAYOUT_32B),
+])
+def test_the_four_bytes_of_the_mode_choose_the_block(head: str, layout: object) -> None:
+    assert vcpu_hvm_context.decode(bytes.fromhex(head).ljust(128, b"\0")).layout is layout
+
+
 @given(blobs(1024) | blobs(1032))
 def test_any_cpu_record_comes_back_byte_for_byte(data: bytes) -> None:
     assert data == cpu_record.decode(data).pack()

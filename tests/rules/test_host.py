@@ -9,7 +9,6 @@ from typing import Iterator
 import pytest
 
 from xenvcpu import encoding
-from xenvcpu.abi import banner
 from xenvcpu.abi.layout import Image
 from xenvcpu.allowances import EVERY_RULE, NONE, Allowance, Allowances
 from xenvcpu.context import presets
@@ -169,20 +168,3 @@ def test_of_a_host_of_which_all_is_known_no_more_is_said_than_is_so() -> None:
     amd, intel = Features(vendor="amd", is_debug_build=False), Features(vendor="intel", is_debug_build=False)
     assert not host.faults(_image_of(UNGUARDED[0]), XEN, amd) and host.faults(_image_of(UNGUARDED[0]), XEN, intel)
     assert not host.faults(_image_of({"tr_arbytes": 0x89}), XEN, amd)
-
-
-@pytest.mark.parametrize("text, said", [
-    ("Xen\n(XEN) Xen version 4.17.3 (Debian) (a@b) (gcc 12) debug=n Mon Jan  1\n", False),
-    ("Xen\n(XEN) Xen version 4.11.4 (a@b) (gcc) debug=y  Mon\n", True),
-    ("Xen\n(XEN) [    0.000000] Xen version 4.21.1 (a@b) (gcc) debug=n ubsan=y Mon\n", False),
-    ("x\n(d1) (XEN) Xen version 4.17.3 (a@b) (gcc) debug=n Mon\n", None),
-    ("x\n(XEN) Xen version 4.17.3\n(d1) debug=n \n", None), ("", None),
-    ("x\n(XEN) Xen version 4.9 debug=n x\n(XEN) Xen version 4.9 debug=y x\n", True),
-])
-def test_xens_word_is_its_own_line_at_boot_and_no_guests(text: str, said: bool | None) -> None:
-    assert banner.is_debug_build(text, is_whole=False) is banner.is_debug_build(text, is_whole=True) is said
-
-
-def test_the_first_line_counts_only_where_nothing_has_left_the_ring() -> None:
-    line = "(XEN) Xen version 4.17.7 (Debian) (a@b) (gcc) debug=n Wed Nov\n"
-    assert banner.is_debug_build(line, is_whole=True) is False and banner.is_debug_build(line, is_whole=False) is None
