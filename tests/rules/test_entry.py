@@ -11,7 +11,7 @@ import pytest
 from xenvcpu import encoding
 from xenvcpu.abi.layout import Image
 from xenvcpu.context import presets
-from xenvcpu.rules import check, cpu_record, effect, entry, vcpuop
+from xenvcpu.rules import check, cpu_record, effect, entry, entry_events, vcpuop
 from xenvcpu.rules.features import UNKNOWN, Features
 from xenvcpu.rules.release import Release
 from xenvcpu.rules.verdict import Level
@@ -275,3 +275,120 @@ def test_records_that_killed_a_domain_on_real_xen_are_fatal(base: Image, changes
 def test_records_that_ran_on_real_xen_are_accepted(base: Image, changes: dict[str, int]) -> None:
     assert check.check_record(base.with_values(**changes), XEN, AMD_LAB).verdict == "accepted"
 
+
+
+TAKEN = {
+    "cs": (0x13, 0x19, 0x1B, 0x1D, 0x1F), "ss": (0x13, 0x17), "tr": (3, 11), "ldtr": (2,),
+    **dict.fromkeys(("ds", "es", "fs", "gs"), (0x11, 0x13, 0x15, 0x17, 0x1B, 0x1F)),
+}
+
+
+def _breaks(rule: str, state: Image, release: Release = XEN) -> bool:
+    return rule in _names(state, release)
+
+
+@pytest.mark.parametrize("segment", TAKEN)
+def test_a_segment_has_one_of_the_types_of_the_manual(segment: str) -> None:
+    """SDM volume 3C, 26.3.1.2; the lower five bits are S and the type."""
+    field = f"{segment}_arbytes"
+    found = [low for low in range(32) if not _breaks("segment-type", FLAT.with_values(**{field: 0x80 | low}))]
+    assert found == list(TAKEN[segment])
+    assert not any(_breaks("segment-type", FLAT.with_values(**{field: low})) for low in range(32))
+
+
+def test_up_to_4_8_the_type_of_tr_becomes_busy_and_no_other() -> None:
+    def taken(field: str) -> list[int]:
+        return [low for low in range(32) if not _breaks("segment-type", FLAT.with_values(**{field: 0x80 | low}), OLD)]
+
+    assert taken("tr_arbytes") == [1, 3, 9, 11]
+    assert taken("ds_arbytes") == list(TAKEN["ds"])
+
+
+@pytest.mark.parametrize("kind, deeper", [(9, True), (11, True), (13, False), (15, False)])
+def test_code_has_the_dpl_of_its_stack_and_conforming_code_no_higher(kind: int, deeper: bool) -> None:
+    found = [
+        _breaks("cs-ss-dpl", FLAT.with_values(cs_arbytes=0xC90 | kind | cs << 5, ss_arbytes=0xC93 | ss << 5))
+        for cs, ss in ((1, 2), (2, 2), (2, 1))
+    ]
+    assert found == [deeper, False, True]
+
+
+@pytest.mark.parametrize("kind", [3, 1, 5, 7])
+def test_a_cs_of_data_has_no_dpl_to_compare(kind: int) -> None:
+    assert not _breaks("cs-ss-dpl", FLAT.with_values(cs_arbytes=0xC90 | kind, ss_arbytes=0xCF3))
+
+
+@pytest.mark.parametrize("segment", ["cs", "ds", "es", "ss", "fs", "gs"])
+@pytest.mark.parametrize(
+    "part, value", [("arbytes", 0xF7), ("arbytes", 0x1F3), ("base", 1), ("limit", 0xFFFE), ("sel", 1)]
+)
+def test_every_part_of_every_segment_is_bound_in_virtual_8086_mode(segment: str, part: str, value: int) -> None:
+    assert _names(VM86) == []
+    assert _names(VM86.with_values(**{f"{segment}_{part}": value})) == ["vm86-segment"]
+    shifted = {f"{segment}_sel": 0x1234, f"{segment}_base": 0x12340}
+    assert _names(VM86.with_values(**shifted)) == []
+
+
+@pytest.mark.parametrize("segment", ["cs", "ds", "es", "ss"])
+def test_the_base_of_a_segment_that_programs_use_has_32_bits(segment: str) -> None:
+    assert _breaks("base-above-4g", FLAT.with_values(**{f"{segment}_base": 1 << 32}))
+    absent = FLAT.with_values(**{f"{segment}_base": 1 << 32, f"{segment}_arbytes": 0})
+    assert _breaks("base-above-4g", absent) is (segment == "cs")
+
+
+@pytest.mark.parametrize("segment", TAKEN)
+def test_a_limit_that_counts_pages_ends_in_a_whole_page(segment: str) -> None:
+    ar = FLAT[f"{segment}_arbytes"] | 0x80
+
+    def breaks(limit: int, word: int, release: Release) -> bool:
+        changes = {f"{segment}_limit": limit, f"{segment}_arbytes": word}
+        return _breaks("limit-granularity", FLAT.with_values(**changes), release)
+
+    for release in (OLD, XEN):
+        found = [breaks(limit, ar & ~0x800, release) for limit in (0xFFFFE, 0xFFFFF, 0x100000, 0x1FFFFE, 0x1FFFFF)]
+        assert found == [False, False, True, True, False]
+        assert not breaks(0x100000, ar & ~0x80, release)
+    assert [breaks(0xFFFE, ar | 0x800, release) for release in (OLD, Release.parse("4.8"), Release.parse("4.9.0"))] == [
+        True, True, False
+    ]
+    assert not breaks(0xFFFFE, ar & ~0x800, OLD)
+
+
+@pytest.mark.parametrize("event, found", [
+    (0x20 | ERROR_CODE, ["event-error-code"]), (0x202, []), (0x302 | 0, ["exception-vector-svm"]),
+    (0x303 | ERROR_CODE, []), (0x304 | ERROR_CODE, []), (0x305 | ERROR_CODE, ["event-error-code"]),
+    *((0x100 * kind | 0x0E, []) for kind in (1, 4, 5, 6, 7)),
+])
+def test_an_event_is_judged_by_its_type(event: int, found: list[str]) -> None:
+    assert _names(FLAT.with_values(pending_event=1 << 31 | event, rflags=0x202)) == found
+
+
+@pytest.mark.parametrize("vector", range(32))
+def test_an_exception_has_an_error_code_in_protected_mode_where_the_manual_gives_it_one(vector: int) -> None:
+    def wrong(error_code: int, state: Image = FLAT) -> bool:
+        return _breaks("event-error-code", state.with_values(pending_event=EXCEPTION | vector | error_code))
+
+    has_one = vector in (8, 10, 11, 12, 13, 14, 17, 21)
+    is_injected = vector not in (3, 4)
+    assert (wrong(0), wrong(ERROR_CODE)) == (has_one, not has_one and is_injected)
+    assert (wrong(0, REAL), wrong(ERROR_CODE, REAL)) == (False, is_injected)
+
+
+def test_an_error_code_is_judged_only_where_the_event_has_one() -> None:
+    assert _names(FLAT.with_values(pending_event=EXCEPTION | 13, error_code=1 << 15)) == ["event-error-code"]
+    assert _names(FLAT.with_values(pending_event=1 << 31 | 0x20, error_code=1 << 15, rflags=0x202)) == []
+    assert _names(FLAT.with_values(pending_event=EXCEPTION & 0xFFFF | 13 | ERROR_CODE, error_code=1 << 15)) == []
+
+
+@pytest.mark.parametrize(
+    "event, manual", [(EXCEPTION | 32, "SDM volume 3C, 26.2.1.3"), (EXCEPTION | 2, "APM volume 2, 15.20")]
+)
+def test_a_rule_for_an_event_is_of_its_vendors_manual(event: int, manual: str) -> None:
+    assert {finding.source for finding in entry.lints(FLAT.with_values(pending_event=event), XEN)} >= {manual}
+    assert {rule.source[:3] for rule in entry_events.RULES if rule.vendor == "amd"} == {"APM"}
+
+
+def test_whether_an_event_has_an_error_code_depends_on_cr0() -> None:
+    fields = {rule.name: rule.fields[1:] for rule in entry_events.RULES}
+    assert {name for name, more in fields.items() if more} == {"event-error-code"}
+    assert fields["event-error-code"] == ("cr0",)
