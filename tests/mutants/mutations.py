@@ -5,7 +5,8 @@ The operators on single nodes are mutmut's; of the two that it lacks, a statemen
 is negated, guards against damage consist. Not mutated, for a change there says nothing about what is done to a guest:
 
 - text, docstrings, annotations, decorators, `assert`, `__repr__`, and what is handed to an exception that is raised;
-- floats, which are durations here.
+- floats, which are durations here;
+- a `False` that is returned, into None: no caller tells the two apart. It becomes True.
 """
 
 from __future__ import annotations
@@ -56,6 +57,7 @@ class Mutant(NamedTuple):
 _CHANGES = (
     m.Expr(m.Call()) | m.Raise() | m.AugAssign() | m.Del() | m.Assign([m.AssignTarget(m.Attribute() | m.Subscript())])
 )
+_SAME_AS_NONE = m.Return(value=None) | m.Return(value=m.Name("False"))
 _SWAPPED = m.Is() | m.IsNot() | m.In() | m.NotIn() | m.Equal() | m.NotEqual()
 _NEGATED_ELSEWHERE = m.UnaryOperation(m.Not()) | m.Comparison(comparisons=[m.ComparisonTarget(_SWAPPED)])
 
@@ -65,7 +67,7 @@ def _left_out(node: cst.SimpleStatementLine) -> Iterator[cst.CSTNode]:
     for number, statement in enumerate(node.body):
         if m.matches(statement, _CHANGES):
             yield node.with_changes(body=[*node.body[:number], cst.Pass(), *node.body[number + 1 :]])
-        elif isinstance(statement, cst.Return) and statement.value is not None:
+        elif isinstance(statement, cst.Return) and not m.matches(statement, _SAME_AS_NONE):
             nothing = statement.with_changes(value=cst.Name("None"))
             yield node.with_changes(body=[*node.body[:number], nothing, *node.body[number + 1 :]])
 
