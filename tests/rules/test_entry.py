@@ -392,3 +392,58 @@ def test_whether_an_event_has_an_error_code_depends_on_cr0() -> None:
     fields = {rule.name: rule.fields[1:] for rule in entry_events.RULES}
     assert {name for name, more in fields.items() if more} == {"event-error-code"}
     assert fields["event-error-code"] == ("cr0",)
+
+
+BITS = {"PG": ("cr0", 31), "PE": ("cr0", 0), "PAE": ("cr4", 5), "PCIDE": ("cr4", 17), "LME": ("msr_efer", 8),
+        "LMA": ("msr_efer", 10)}
+NEEDS: list[tuple[str, str, str]] = [
+    ("pg-without-pe", "PG", "PE"), ("lma-without-pg", "LMA", "PG"), ("long-mode-without-pae", "LMA PG", "PAE"),
+    ("lme-without-lma", "PG LME", "LMA"), ("pcide-without-lma", "PCIDE", "LMA"),
+    ("pae-cr3-unaligned", "PG PAE", "LMA PCIDE"),
+]
+
+
+@pytest.mark.parametrize("rule, present, absent", NEEDS, ids=[rule for rule, _, _ in NEEDS])
+def test_paging_and_long_mode_are_bound_by_these_bits_alone(rule: str, present: str, absent: str) -> None:
+    for chosen in range(1 << len(BITS)):
+        given = {name for number, name in enumerate(BITS) if chosen >> number & 1}
+        state = FLAT.with_values(cr0=0x10, cr4=0, cr3=0x1010, msr_efer=0)
+        for name in given:
+            field, bit = BITS[name]
+            state = state.with_values(**{field: state[field] | 1 << bit})
+        is_broken = given.issuperset(present.split()) and given.isdisjoint(absent.split())
+        assert _breaks(rule, state, Release.parse("4.14")) is is_broken, given
+
+
+def test_a_cr3_is_as_wide_as_it_likes_under_shadow_paging() -> None:
+    assert _names(LONG.with_values(cr3=1 << 52), features=Features(is_hap=False)) == []
+
+
+def test_l_and_d_go_together_outside_long_mode() -> None:
+    assert _names(FLAT.with_values(cs_arbytes=0xE9B)) == []
+
+
+@pytest.mark.parametrize("bit", range(24))
+def test_a_flag_that_no_processor_has_is_refused(bit: int) -> None:
+    has_none = bit in (3, 5, 15, 22, 23)
+    assert _breaks("rflags-reserved", FLAT.with_values(rflags=1 << bit)) is has_none
+
+
+@pytest.mark.parametrize("changes, found", [
+    ({"rip": 0x1000, "cs_limit": 0x1000}, []), ({"rip": 0x1001, "cs_limit": 0x1000}, ["rip-outside-limit"]),
+    ({"rip": 0x1001, "cs_limit": 0x1000, "idtr_limit": 1}, []),
+    ({"rip": 0x1001, "cs_limit": 0x1000, "cs_arbytes": 0}, ["cs-not-present"]),
+    ({"rip": 0xFFFFFFFF}, []), ({"rip": 1 << 32}, ["rip-above-4g", "rip-outside-limit"]),
+    ({"dr7": 0xFFFFFFFF}, []), ({"cr0": 0xFFFFFFFF}, []), ({"cr0": 1 << 32 | 1}, ["cr0-high-bits"]),
+    ({"ss_arbytes": 0x73, "cr0": 0x10}, ["cs-ss-dpl"]), ({"cs_arbytes": 0x1B}, ["cs-not-present"]),
+    ({"tr_sel": 4, "tr_arbytes": 0}, ["tr-not-present"]),
+])
+def test_the_last_value_that_is_taken_is_taken(changes: dict[str, int], found: list[str]) -> None:
+    assert _names(FLAT.with_values(**changes)) == found
+
+
+@pytest.mark.parametrize("name", ["PE", "LMA"])
+def test_virtual_8086_mode_is_protected_mode_and_not_long_mode(name: str) -> None:
+    field, bit = BITS[name]
+    assert _names(VM86) == []
+    assert _breaks("vm86-mode", VM86.with_values(**{field: VM86[field] ^ 1 << bit}))
