@@ -51,6 +51,24 @@ def test_a_reserved_field_that_is_not_zero_is_told_with_its_offset() -> None:
     assert 12 == caught.value.offset
 
 
+@pytest.mark.parametrize("size", [0, 7])
+def test_a_record_shorter_than_its_head_is_told_with_its_length(size: int) -> None:
+    with pytest.raises(FormatError, match=f"at least 8 bytes, got {size}") as caught:
+        cpu_msr.decode(bytes(size))
+    assert size == caught.value.offset
+
+
+@pytest.mark.parametrize("size", [8, 23, 25])
+def test_a_record_of_another_length_than_that_of_its_msrs_is_told(size: int) -> None:
+    with pytest.raises(FormatError, match=f"count 1 has 24 bytes, got {size}") as caught:
+        cpu_msr.decode(GOLDEN.ljust(size, b"\0")[:size])
+    assert min(size, 24) == caught.value.offset
+
+
+def test_a_record_of_no_msrs_is_empty() -> None:
+    assert () == cpu_msr.decode(bytes(8))
+
+
 @pytest.mark.parametrize("pair", [(1 << 32, 0), (0, 1 << 64), (-1, 0)])
 def test_an_msr_that_does_not_fit_is_refused(pair: tuple[int, int]) -> None:
     with pytest.raises(ContextError):

@@ -35,7 +35,10 @@ TARGETS = (
     Target("codecs", ("xenvcpu/encoding.py", "xenvcpu/abi"), ("tests/abi", "tests/start/test_dom0_start.py")),
     Target(
         "rules", ("xenvcpu/rules",),
-        ("tests/rules", "tests/verdicts/test_replay.py", "tests/verdicts/test_traces.py"),
+        (
+            "tests/rules", "tests/start/test_together.py", "tests/verdicts/test_replay.py",
+            "tests/verdicts/test_traces.py",
+        ),
     ),
 )
 """Each collects its tests once: what has the same tests is one target."""

@@ -14,6 +14,7 @@ from xenvcpu.context import presets
 from xenvcpu.rules import check, cpu_record, effect, entry, entry_events, vcpuop
 from xenvcpu.rules.features import UNKNOWN, Features
 from xenvcpu.rules.release import Release
+from xenvcpu.rules.rule import Rule
 from xenvcpu.rules.verdict import Level
 
 XEN = Release.parse("4.17")
@@ -447,3 +448,17 @@ def test_virtual_8086_mode_is_protected_mode_and_not_long_mode(name: str) -> Non
     field, bit = BITS[name]
     assert _names(VM86) == []
     assert _breaks("vm86-mode", VM86.with_values(**{field: VM86[field] ^ 1 << bit}))
+
+
+BOTH_VENDORS = {
+    "pg-without-pe", "cr0-high-bits", "long-mode-without-pae", "lme-without-lma", "cs-l-and-d", "cet-without-wp",
+    "cr3-beyond-width", "dr7-beyond-32-bits", "rip-beyond-canonical", "rip-outside-limit", "cs-not-present",
+}
+SVM = {"nw-without-cd", "efer-reserved", "exception-vector-svm"}
+
+
+@pytest.mark.parametrize("rule", entry.RULES, ids=lambda rule: f"{rule.name}-{rule.fields[0]}")
+def test_a_rule_is_of_the_processors_and_releases_that_have_it(rule: Rule) -> None:
+    vendor = None if rule.name in BOTH_VENDORS else "amd" if rule.name in SVM else "intel"
+    last = {"pae-cr3-unaligned": "before 4.15", "efer-reserved": "before 4.8.5, 4.9.3, 4.10.2, 4.11.1, 4.12"}
+    assert (rule.vendor, rule.releases.text) == (vendor, last.get(rule.name, "all"))

@@ -211,3 +211,68 @@ def test_refusals_are_where_the_problems_begin(data: bytes, mode: int, release: 
     image = vcpu_hvm_context.decode(mode.to_bytes(4, "little") + bytes(4) + data[8:])
     refused = vcpuop.refusals(image, release)
     assert vcpuop.problems(image, release)[: len(refused)] == refused
+
+
+@pytest.mark.parametrize("limit, ar, last", [
+    (0xF, 0xC9B, 0xFFFF), (0x10, 0xC9B, 0x10FFF), (0, 0x89B, 0xFFF), (0xFFFFF, 0xC9B, 0xFFFFFFFF),
+    (0xFFFFFFFF, 0xC9B, 0xFFFFFFFF), (0x1234, 0x49B, 0x1234),
+])
+def test_eip_is_compared_with_the_last_byte_of_a_limit_in_pages_or_bytes(limit: int, ar: int, last: int) -> None:
+    image = FLAT.with_values(cs_limit=limit, cs_ar=ar)
+    assert _names(image.with_values(eip=last)) == []
+    if last < 0xFFFFFFFF:
+        assert _names(image.with_values(eip=last + 1)) == ["eip-outside-cs"]
+
+
+@pytest.mark.parametrize("segment", ["ds", "es"])
+def test_a_null_data_segment_has_no_dpl(segment: str) -> None:
+    assert _names(FLAT.with_values(**{f"{segment}_ar": 0})) == []
+
+
+@pytest.mark.parametrize("changes, said", [
+    ({"ss_ar": 0xCF3}, "ss_ar = 0xcf3 has DPL 3, cs_ar = 0xc9b has 0: SS and CS must have the same DPL"),
+    ({"ds_ar": 0xCB3}, "ds_ar = 0xcb3 has DPL 1, cs_ar = 0xc9b has 0: DS must not have a DPL above that of CS"),
+    ({"es_ar": 0xCD3}, "es_ar = 0xcd3 has DPL 2, cs_ar = 0xc9b has 0: ES must not have a DPL above that of CS"),
+    ({"eip": 0x1000, "cs_limit": 0}, "eip = 0x1000, the limit of CS is 0xfff: EIP must be within"),
+    ({"cr4": 1 << 12 | 1 << 5}, "cr4 = 0x1020 has bit 12: CR4 may only have"),
+    ({"ss_ar": 0xC98}, "ss_ar = 0xc98 (0xc99 once this Xen has set the accessed or busy bit): SS must be a writable"),
+    ({"tr_ar": 0x0B}, "tr_ar = 0xb: the segment must be"),
+])
+def test_a_message_has_the_other_value_that_the_rule_compares_with(changes: dict[str, int], said: str) -> None:
+    assert vcpuop.refusals(FLAT.with_values(**changes), XEN)[0].message.startswith(said)
+
+
+@pytest.mark.parametrize("field, mask", [("cr0", 1 << 31), ("cr4", 1 << 5), ("efer", 1 << 8)])
+def test_the_remedy_for_64b_mode_names_the_bit(field: str, mask: int) -> None:
+    message = vcpuop.refusals(LONG.with_values(**{field: 0}), XEN)[0].message
+    assert f"({mask:#x})" in message
+
+
+@pytest.mark.parametrize("release, vcpuid, registered, found", [
+    ("4.18", 32, False, ["vcpu-info"]), ("4.18", 31, False, []), ("4.18", 32, True, []), ("4.18", 32, None, []),
+    ("4.19.0", 32, False, []),
+])
+def test_vcpu_info_is_asked_for_before_the_context_is_read(
+    release: str, vcpuid: int, registered: bool | None, found: list[str]
+) -> None:
+    features = Features(registered_vcpu_info=registered)
+    refused = vcpuop.refusals_before_reading(Release.parse(release), features, vcpuid)
+    assert [finding.rule for finding in refused] == found
+    assert vcpuop.needs_vcpu_info(Release.parse(release), vcpuid) is (release == "4.18" and vcpuid == 32)
+
+
+def test_without_a_vcpuid_no_vcpu_info_is_needed() -> None:
+    assert not vcpuop.needs_vcpu_info(XEN, None)
+    assert vcpuop.needs_vcpu_info(XEN, 33)
+
+
+def test_every_rule_but_those_for_efer_holds_in_all_releases_but_these() -> None:
+    found = {rule.name: rule.releases.text for rule in vcpuop.rules() if not rule.name.startswith("efer-")}
+    changed = {"vcpu-info": "before 4.19", "tr-not-32bit-tss": "4.7.2, 4.8.1, 4.9 and later"}
+    assert {name: text for name, text in found.items() if text != "all"} == changed
+
+
+def test_the_rules_of_32b_mode_come_before_those_of_64b_mode() -> None:
+    names = [rule.name for rule in vcpuop.rules()]
+    assert (names[0], names.count("vcpu-info"), names.count("eip-outside-cs")) == ("vcpu-info", 2, 1)
+    assert names.index("eip-outside-cs") < names.index("rip-not-canonical")
