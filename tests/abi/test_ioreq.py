@@ -31,8 +31,8 @@ def test_an_access_is_found_for_the_vcpu_in_whose_place_it_stands() -> None:
 
 def test_an_access_is_written_as_xen_writes_it() -> None:
     assert ioreq.encode(ioreq.STATE_INPROCESS) == bytes(30) + READ[30:]
-    written = ioreq.encode(ioreq.STATE_READY, ioreq.TYPE_COPY, is_read=False, data_is_ptr=True)
-    assert written == bytes(30) + bytes.fromhex("11 01")
+    written = ioreq.encode(ioreq.STATE_INPROCESS, ioreq.TYPE_COPY, is_read=False, data_is_ptr=True)
+    assert written == bytes(30) + bytes.fromhex("12 01")
 
 
 @pytest.mark.parametrize("state", range(16))
