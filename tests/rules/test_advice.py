@@ -127,6 +127,11 @@ def test_a_stack_is_outside_the_limit_of_a_present_segment_that_grows_up(changes
     assert _warns("stack-outside-limit", RECORD, **changes) is found
 
 
+def test_an_entry_is_at_0_where_offset_and_base_both_are() -> None:
+    assert not _warns("entry-zero", RECORD, rip=0x8000, cs_base=0x8000)
+    assert _warns("entry-zero", LONG, rip=0)
+
+
 def test_64_bit_code_has_no_limit_of_its_stack() -> None:
     record = encoding.to_cpu_record(presets.long64(0x1000, 0x8000, 0x1000))
     assert not _warns("stack-outside-limit", record, rsp=0x101, ss_limit=0xFF)

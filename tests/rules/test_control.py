@@ -61,3 +61,23 @@ def test_a_mask_that_was_given_counts_alone_in_a_newer_release() -> None:
 
 def test_bits_without_a_name_are_named_by_number() -> None:
     assert control.bit_names(0x1020, control.CR4_BITS) == "PAE, bit 12"
+
+
+def test_the_baselines_are_what_every_x86_64_processor_has() -> None:
+    """AMD64 as it began: CR4 from TSD to OSXMMEXCPT, EFER with SCE, LME, LMA and NXE, 36 physical bits of 52."""
+    assert (control.CR4_BASELINE, control.EFER_BASELINE) == (0x7FC, 0xD01)
+    assert (control.PHYSICAL_BASELINE, control.PHYSICAL_MOST) == (36, 52)
+
+
+def test_cr0_has_the_bits_of_the_manual() -> None:
+    """SDM volume 3A, 2.5: PE MP EM TS ET NE WP AM NW CD PG."""
+    assert control.CR0_KNOWN == sum(1 << bit for bit in (0, 1, 2, 3, 4, 5, 16, 18, 29, 30, 31))
+
+
+def test_bits_are_named_from_the_lowest_to_the_highest() -> None:
+    assert control.bit_names(0, control.CR4_BITS) == ""
+    assert control.bit_names(1 << 63 | 3, control.CR4_BITS) == "VME, PVI, bit 63"
+
+
+def test_a_mask_that_was_not_given_is_all_that_the_release_knows() -> None:
+    assert control.allowed(None, 0x21, Release.parse("4.17")) == 0x21

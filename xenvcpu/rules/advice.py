@@ -36,7 +36,7 @@ def _no_stack(case: Case) -> bool:
 
 def _stack_outside(case: Case) -> bool:
     is_down = bool(case["ss_arbytes"] & 4)
-    if case["rsp"] == 0 or is_64bit(case) or is_down or not case["ss_arbytes"] & AR_P:
+    if is_64bit(case) or is_down or not case["ss_arbytes"] & AR_P:
         return False
     return case["rsp"] - 1 > case["ss_limit"]
 
