@@ -28,6 +28,7 @@ NUMBERS: Dict[str, Any] = {
         {"running": 0, "runnable": 1, "blocked": 2, "offline": 3},
     ),
     "the PAT after reset": (mtrr.PAT_RESET, 0x0007040600070406), "sizeof(struct hvm_hw_mtrr)": (mtrr.LAYOUT.size, 240),
+    "the registers of an MTRR record": (len(mtrr.LAYOUT.fields), 1 + 2 * 8 + 11 + 2),
     "END as Xen writes it": (save_stream.join([save_stream.END]), bytes(8)),
     "where the XSAVE area begins": (xsave.AREA_OFFSET, 24),
     "where the XSAVE header begins": (xsave.XSAVE_HEADER_OFFSET, 536),

@@ -33,3 +33,7 @@ def test_the_fields_lie_as_in_the_manuals() -> None:
 
 def test_components_are_named_and_unknown_ones_numbered() -> None:
     assert ("x87", "ymm", "63") == xsave.components(1 << 63 | 5)
+
+
+def test_the_shortest_record_has_the_fxsave_image_and_the_header_alone() -> None:
+    assert bytes(600) == xsave.decode(bytes(600)).pack()
