@@ -436,7 +436,7 @@ def test_a_flag_that_no_processor_has_is_refused(bit: int) -> None:
     ({"rip": 0x1001, "cs_limit": 0x1000, "cs_arbytes": 0}, ["cs-not-present"]),
     ({"rip": 0xFFFFFFFF}, []), ({"rip": 1 << 32}, ["rip-above-4g", "rip-outside-limit"]),
     ({"dr7": 0xFFFFFFFF}, []), ({"cr0": 0xFFFFFFFF}, []), ({"cr0": 1 << 32 | 1}, ["cr0-high-bits"]),
-    ({"ss_arbytes": 0x73, "cr0": 0x10}, ["cs-ss-dpl"]), ({"cs_arbytes": 0x1B}, ["cs-not-present"]),
+    ({"ss_arbytes": 0x73, "cr0": 0x10}, ["cs-ss-dpl", "real-mode-dpl"]), ({"cs_arbytes": 0x1B}, ["cs-not-present"]),
     ({"tr_sel": 4, "tr_arbytes": 0}, ["tr-not-present"]),
 ])
 def test_the_last_value_that_is_taken_is_taken(changes: dict[str, int], found: list[str]) -> None:
