@@ -15,6 +15,8 @@ _ATTRIBUTES = (
     "field", "value", "rule", "remedy", "op", "domid", "vcpuid", "offset", "log", "console", "differences", "restored",
     "left", "kept",
 )
+_OF_XEN = "is_debug_build"
+"""What no option gives: Xen's own word counts."""
 _RESTORED = {True: "the domain was put back as it was found", False: "the domain could NOT be put back as it was found"}
 
 
@@ -71,6 +73,8 @@ def finding_lines(verdict: Verdict, *, is_first: bool = True) -> Iterator[str]:
         if finding.console and is_first:
             yield f"  Xen would print: {finding.console}"
             is_first = False
-    if verdict.depends_on:
-        options = ", ".join("--" + name.replace("_", "-") for name in verdict.depends_on)
+    options = ", ".join("--" + name.replace("_", "-") for name in verdict.depends_on if name != _OF_XEN)
+    if options:
         yield f"not known, and assumed: what {options} would give"
+    if _OF_XEN in verdict.depends_on:
+        yield "not known, and assumed: that Xen is a debug build; a start asks Xen"
