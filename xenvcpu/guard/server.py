@@ -73,7 +73,6 @@ class GuardServer:
 
     def _refuse_all(self, message: str) -> None:
         while self._receive() is not None:
-            self._release()
             self._reply({"message": message})
 
     def _receive(self) -> Optional[Request]:
@@ -82,9 +81,7 @@ class GuardServer:
             data, descriptors, _, _ = socket.recv_fds(self._channel, REQUEST_SIZE, 1, socket.MSG_CMSG_CLOEXEC)
         except ConnectionError:
             return None
-        if descriptors:
-            self._release()
-            self._lock = list(descriptors)
+        self._lock += descriptors
         return Request.unpack(data) if data else None
 
     def _release(self) -> None:
