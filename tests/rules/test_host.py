@@ -18,7 +18,7 @@ from xenvcpu.rules import advice, cpu_record, entry, host, vcpuop
 from xenvcpu.rules.check import check_context, check_record
 from xenvcpu.rules.features import UNKNOWN, Features
 from xenvcpu.rules.release import KNOWN, Release
-from xenvcpu.rules.verdict import Finding
+from xenvcpu.rules.verdict import Finding, Level
 
 RECORD = encoding.to_cpu_record(presets.long64(0x100000, 0x8000, 0x1000))
 FLAT = encoding.to_cpu_record(presets.flat32(0x1000, 0x8000))
@@ -62,7 +62,8 @@ def _features() -> Iterator[Features]:
 
 def test_the_rules_that_protect_the_host_are_all_in_one_table() -> None:
     others = (*entry.RULES, *advice.RULES, *vcpuop.rules(), *cpu_record.rules())
-    assert all(rule.kills_host for rule in host.RULES) and not any(rule.kills_host for rule in others)
+    assert all(rule.kills_host and rule.level is Level.FATAL for rule in host.RULES)
+    assert not any(rule.kills_host for rule in others)
     assert {rule.fields[0] for rule in host.RULES} == {next(reversed(change)) for change in (
         *UNGUARDED, WIDE_DR6, *ASSERTED)} - {"dr7"}
 
