@@ -165,7 +165,13 @@ def _image_of(changes: dict[str, int]) -> Image:
     return FLAT.with_values(**changes)
 
 
-def test_of_a_host_of_which_all_is_known_no_more_is_said_than_is_so() -> None:
-    amd, intel = Features(vendor="amd", is_debug_build=False), Features(vendor="intel", is_debug_build=False)
-    assert not host.faults(_image_of(UNGUARDED[0]), XEN, amd) and host.faults(_image_of(UNGUARDED[0]), XEN, intel)
-    assert not host.faults(_image_of({"tr_arbytes": 0x89}), XEN, amd)
+@pytest.mark.parametrize("changes, vendor, is_debug_build, fields", [
+    ({}, "intel", True, []), (UNGUARDED[0], "amd", False, []), (UNGUARDED[0], "intel", False, ["shadow_gs"]),
+    ({"tr_arbytes": 0x89}, "amd", False, []), ({"tr_arbytes": 0x89}, "amd", True, ["tr_arbytes"]),
+    (WIDE_DR6, "amd", False, []),
+], ids=str)
+def test_of_a_host_of_which_all_is_known_no_more_is_said_than_is_so(
+    changes: dict[str, int], vendor: str, is_debug_build: bool, fields: list[str]
+) -> None:
+    features = Features(vendor=vendor, is_debug_build=is_debug_build)
+    assert [found.field for found in host.faults(_image_of(changes), XEN, features)] == fields
