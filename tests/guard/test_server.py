@@ -4,15 +4,17 @@
 from __future__ import annotations
 
 import errno
+import os
 import uuid
-from typing import List
+from typing import Any, List
 
 import pytest
 
 from tests.guard.conftest import Stage
-from tests.guard.test_guard import killed_in_a_change, online
+from tests.guard.test_guard import context, killed_in_a_change, online
 from xenvcpu.capture import Capture
 from xenvcpu.errors import GuardError
+from xenvcpu.model.faults import RealCall
 from xenvcpu.model.libraries import ModelLibraries
 
 LOAD, PAUSE, UNPAUSE = "xc_domain_hvm_setcontext", "xc_domain_pause", "xc_domain_unpause"
@@ -119,3 +121,22 @@ def test_a_pause_that_is_not_given_back_at_first_is_tried_for_longer_each_time(
     assert stage.xen.named("web").pause_count == 0
     longer = [seconds for seconds in waited if seconds > 0.015]
     assert longer == [0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.0, 2.0, 2.0, 2.0, 2.0]
+
+
+@pytest.mark.parametrize("function", [PAUSE, UNPAUSE])
+def test_a_world_that_cannot_be_written_is_told_with_its_file(stage: Stage, function: str) -> None:
+    def full(call: RealCall) -> Any:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/a/world.json")
+
+    def refuse(guard: ModelLibraries) -> None:
+        for _ in range(9):
+            guard.fail(function, full)
+
+    stage.prepare = refuse
+    if function == UNPAUSE:  # the program does it
+        stage.web.start([1], context)
+    else:
+        with pytest.raises(OSError, match="/a/world.json") as caught:
+            stage.web.start([1], context)
+        assert caught.value.errno == errno.ENOSPC
+    assert stage.xen.named("web").pause_count == 0

@@ -153,3 +153,8 @@ def test_a_cpu_record_is_judged_under_the_names_of_its_fields() -> None:
 def test_another_struct_that_dom0_is_given_keeps_its_own_names(kind: str) -> None:
     image = convert(context({**FLAT, "esp": 0}), FORMATS[kind])
     assert [each.field for each in prepare(1, image, NEWEST, UNKNOWN).verdict.findings] == ["esp"]
+
+
+def test_a_refusal_of_the_record_is_told_under_the_key_of_the_file() -> None:
+    found = prepare(1, context({**FLAT, "efer": 2}), NEWEST, UNKNOWN).verdict.findings[0]
+    assert (found.rule, found.field, found.value) == ("efer-unknown-bit", "efer", 2)

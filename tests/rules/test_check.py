@@ -244,3 +244,31 @@ def test_thousands_of_contexts_are_judged_a_second() -> None:
     for _ in range(500):
         check_context(FLAT, XEN)
     assert time.process_time() - start < 0.5
+
+
+@pytest.mark.parametrize("changes", [{"cs_ar": 0}, {"tr_ar": 0}, {"ss_ar": 0x13}, {"ds_ar": 0xC83}], ids=str)
+def test_what_vcpuop_refuses_of_a_segment_is_not_told_again_as_a_risk(changes: dict[str, int]) -> None:
+    found = check_context(FLAT.with_values(**changes), XEN).findings
+    assert [finding.level for finding in found if finding.field in changes] == [Level.REJECTED]
+
+
+def test_a_risk_for_the_host_is_told_first_and_a_warning_last() -> None:
+    found = check_record(RECORD.with_values(tr_arbytes=0x89, rip=1 << 47, rsp=0), XEN).findings
+    risks = [finding.kills_host for finding in found]
+    assert risks == sorted(risks, reverse=True) and {True, False} == set(risks)
+    assert (found[0].level, found[-1].level) == (Level.FATAL, Level.WARNING)
+
+
+@pytest.mark.parametrize("changes, given, depends", [
+    ({"msr_efer": 1 << 14}, UNKNOWN, ("efer_valid",)), ({"cr4": 1 << 11}, UNKNOWN, ("cr4_valid",)),
+    ({"cr3": 1 << 36}, UNKNOWN, ("maxphysaddr",)), ({"cr3": (1 << 36) - 1}, UNKNOWN, ()),
+    ({"gdtr_limit": 1 << 16}, Features(vendor="amd"), ("is_debug_build",)),
+    ({"cr4": 1 << 11}, Features(cr4_valid=0), ()),
+    ({"cr4": 1 << 11, "msr_efer": 1 << 14, "cr3": 1 << 36, "pending_event": 0x80000500}, UNKNOWN,
+     ("cr4_valid", "efer_valid", "maxphysaddr", "vendor")),
+    ({"pending_event": 0x80000500}, Features(vendor="intel"), ()), ({"pending_event": 0x80000700}, UNKNOWN, ()),
+], ids=str)
+def test_a_verdict_on_a_record_says_what_it_depends_on(
+    changes: dict[str, int], given: Features, depends: tuple[str, ...]
+) -> None:
+    assert check_record(RECORD.with_values(**changes), XEN, given).depends_on == depends

@@ -8,6 +8,7 @@ import pytest
 from xenvcpu.rules import cpu_msr
 from xenvcpu.rules.features import UNKNOWN, Features
 from xenvcpu.rules.release import KNOWN, Release
+from xenvcpu.rules.verdict import Level
 
 INTEL, AMD = Features(vendor="intel"), Features(vendor="amd")
 DR0_MASK, DR3_MASK = 0xC0011027, 0xC001101B
@@ -72,3 +73,42 @@ def test_xss_is_zero_and_up_to_4_12_xen_itself_faults_on_another_value() -> None
     ):
         found = cpu_msr.dangers([(0xDA0, value)], Release.parse(release))
         assert [finding.kills_host for finding in found] == told
+
+
+MASKS = (0xC0011027, 0xC0011019, 0xC001101A, 0xC001101B)
+LOADED = {0x48, 0x140, 0xD90, 0xDA0, 0x6E1, 0xC001011F, *MASKS}
+
+
+def test_nothing_beside_the_msrs_that_are_loaded_is() -> None:
+    for index in {near for loaded in LOADED for near in (loaded - 1, loaded, loaded + 1)}:
+        assert errnos(index, 0, "4.22") == ([] if index in LOADED else ["ENXIO"]), hex(index)
+
+
+@pytest.mark.parametrize("index", MASKS, ids=hex)
+def test_each_address_mask_was_svms_and_has_32_bits(index: int) -> None:
+    assert (errnos(index, 0, "4.11", INTEL), errnos(index, 0, "4.11", AMD)) == (["ENXIO"], [])
+    assert (errnos(index, 1 << 32, "4.11", AMD), errnos(index, 1 << 32, "4.22")) == (["EDOM"], ["ENXIO"])
+
+
+@pytest.mark.parametrize("index", sorted(LOADED - {0xDA0, *MASKS}), ids=hex)
+def test_other_msrs_take_any_value(index: int) -> None:
+    assert errnos(index, (1 << 64) - 1, "4.22") == []
+
+
+@pytest.mark.parametrize("release, features, said", [
+    ("4.7", INTEL, "Xen 4.7 loads on VT-x; leave it out, it takes 0x48, 0xd90, 0xda0"),
+    ("4.7.4", AMD, f"Xen 4.7.4 loads on SVM; leave it out, it takes {', '.join(map(hex, MASKS))}"),
+    ("4.16", UNKNOWN, "Xen 4.16 loads; leave it out, it takes 0x48, 0x140, 0xd90, 0xda0, 0xc0011027"),
+])
+def test_a_refusal_says_which_msrs_are_loaded_there(release: str, features: Features, said: str) -> None:
+    (found,) = cpu_msr.refusals([(0x10, 5), (0xD90, 1)] if features is INTEL else [(0x10, 5)], Release.parse(release),
+                                features)
+    assert said in found.message
+    assert (found.level, found.field, found.value) == (Level.REJECTED, "msrs.0x10", 5)
+    assert (found.source, found.kills_host, found.console) == ("hvm_load_cpu_msrs", False, None)
+
+
+def test_only_a_value_of_xss_endangers_the_host() -> None:
+    (found,) = cpu_msr.dangers([(0xD90, 8), (0xDA0, 0), (0xDA0, 1)], Release.parse("4.12"))
+    assert (found.level, found.field, found.value) == (Level.FATAL, "msrs.0xda0", 1)
+    assert found.source == "vmx_load_msr, set_msr_xss" and "or the whole host goes down" in found.message

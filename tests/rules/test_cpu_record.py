@@ -173,3 +173,49 @@ def test_refusals_are_where_the_problems_begin(data: bytes, release: Release) ->
     record = layout.decode(bytes(512) + data)
     refused = cpu_record.refusals(record, release)
     assert cpu_record.problems(record, release)[: len(refused)] == refused
+
+
+EVENT = VALID | 0x0F
+
+
+@pytest.mark.parametrize("bit", range(8, 31))
+def test_bits_12_to_30_of_a_pending_event_are_reserved(bit: int) -> None:
+    found = _names({"pending_event": EVENT | 1 << bit})
+    assert ("pending-event-reserved" in found) is (bit >= 12) and _names({"pending_event": 0x0F | 1 << bit}) == []
+
+
+@pytest.mark.parametrize("event, names", [
+    (0, []), (0xB0E, []), (EVENT, []), (EVENT | 0x800, ["error-code-width"]), (EVENT | 0xB00, ["error-code-width"]),
+    (0x800, []),
+], ids=str)
+def test_an_error_code_counts_where_an_event_has_one(event: int, names: list[str]) -> None:
+    assert _names({"pending_event": event, "error_code": 0x10000}) == names
+    assert _names({"pending_event": event, "error_code": 0xFFFF}) == []
+
+
+@pytest.mark.parametrize("kind, intel, amd", [
+    (0, [], []), (1, ["pending-event-type"], ["pending-event-type"]), (2, [], []), (3, [], []), (4, [], []),
+    (5, [], ["pending-event-type-svm"]), (6, [], ["pending-event-type-svm"]),
+    (7, ["pending-event-type"], ["pending-event-type"]),
+])
+def test_each_vendor_knows_its_types_of_events(kind: int, intel: list[str], amd: list[str]) -> None:
+    changes = {"pending_event": EVENT | kind << 8}
+    for vendor, names in (("intel", intel), (None, intel), ("amd", amd)):
+        assert _names(changes, features=Features(vendor=vendor)) == names
+    assert cpu_record.pending_type(cpu_record.case(RECORD.with_values(**changes), XEN)) == kind
+    assert cpu_record.pending_type(cpu_record.case(RECORD.with_values(pending_event=kind << 8), XEN)) is None
+
+
+@pytest.mark.parametrize("changes, features, said", [
+    ({"cr3": 1 << 40}, Features(maxphysaddr=40), "cr3 = 0x10000000000 needs more than 40 bits: "),
+    ({"pending_event": VALID | 5 << 8}, Features(vendor="amd"), " Xen also crashes the domain for it (SVM only); "),
+])
+def test_a_refusal_says_what_it_depends_on(changes: dict[str, int], features: Features, said: str) -> None:
+    (found,) = cpu_record.refusals(RECORD.with_values(**changes), XEN, features)
+    assert said in found.message
+
+
+@pytest.mark.parametrize("bit", range(34))
+def test_cr0_has_the_bits_of_a_guest(bit: int) -> None:
+    is_known = bool(0xE005003F >> bit & 1)
+    assert ("cr0-reserved-bit" in _names({"cr0": 0x11 | 1 << bit})) is not is_known

@@ -10,6 +10,7 @@ from xenvcpu.abi.layout import Image, Layout
 from xenvcpu.rules import effect, state
 from xenvcpu.rules.features import Features
 from xenvcpu.rules.release import Release
+from xenvcpu.rules.rule import Case
 
 XEN = Release.parse("4.17")
 GENERAL = tuple("ax cx dx bx sp bp si di ip".split())
@@ -139,7 +140,7 @@ def test_a_load_keeps_a_record_but_for_what_xen_makes_of_it(
     assert effect.after_load(record, Release.parse(release)).values == {**record.values, **stored}
 
 
-def record_case(**changes: int) -> state.Case:
+def record_case(**changes: int) -> Case:
     return state.of_record(effect.FRESH.with_values(**changes), XEN)
 
 

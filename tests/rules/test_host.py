@@ -175,3 +175,9 @@ def test_of_a_host_of_which_all_is_known_no_more_is_said_than_is_so(
 ) -> None:
     features = Features(vendor=vendor, is_debug_build=is_debug_build)
     assert [found.field for found in host.faults(_image_of(changes), XEN, features)] == fields
+
+
+@pytest.mark.parametrize("segment, is_narrow", [("tr", True), ("fs", False), ("gdtr", False), ("ldtr", False)])
+def test_only_of_tr_it_is_said_what_a_16_bit_one_needs(segment: str, is_narrow: bool) -> None:
+    finding, = _of_host({"ldtr_arbytes": 0x82, f"{segment}_base": BIG})
+    assert ("16-bit TSS" in finding.message) is is_narrow
