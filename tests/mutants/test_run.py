@@ -115,6 +115,11 @@ def test_text_types_and_durations_are_left_alone() -> None:
     assert [mutant.after for mutant in mutants("m.py", text)] == ['x: "F[1]" = f"{1}" - "2"', "pass"]
 
 
+def test_a_false_that_is_returned_is_made_true_and_not_left_out() -> None:
+    made = mutants("x.py", "def f():\n    return False\n\n\ndef g():\n    return True\n")
+    assert [each.after for each in made] == ["return True", "return None", "return False"]
+
+
 def test_a_sample_is_the_same_for_the_same_seed() -> None:
     one, again, other = (mutants("small.py", MODULE, 3, seed) for seed in (1, 1, 2))
     assert one == again != other and len(one) == 3
