@@ -44,9 +44,20 @@ def test_vcpuop_sets_the_accessed_or_busy_bit(segment: str, given: int, release:
     (0x493, 0xFFFFF, "4.9", 0x493),
     (0x493, 0x100000, "4.9", 0xC93), (0x493, FLAT, "4.22", 0xC93), (0xC93, 0x100000, "4.9", 0xC93),
     (0xC13, 0, "4.9", 0xC13), (0x413, FLAT, "4.9", 0x413), (0x493, FLAT, "4.8", 0x493),
+    (0xC92, 0, "4.9", 0x492), (0x492, FLAT, "4.9", 0xC92),
 ])
 def test_g_of_a_present_segment_follows_the_limit(ar: int, limit: int, release: str, stored: int) -> None:
     assert effect.loaded_ar(ar, limit, Release.parse(release)) == stored
+
+
+def test_a_segment_is_loaded_as_by_the_newest_release_where_none_is_given() -> None:
+    assert (effect.loaded_ar(0xC93, 0), effect.loaded_ar(0x493, FLAT)) == (0x493, 0xC93)
+
+
+@pytest.mark.parametrize("release, stored", [("4.8", 0xC93), ("4.9.0", 0x493)])
+def test_g_follows_the_limit_after_vcpuop_too(release: str, stored: int) -> None:
+    image = vcpu_hvm_context.LAYOUT_32B.image({"ds_ar": 0xC93, "ds_limit": 5})
+    assert effect.after_initialise(image, Release.parse(release))["ds_arbytes"] == stored
 
 
 @pytest.mark.parametrize("word, ar", [
