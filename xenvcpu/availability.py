@@ -32,5 +32,5 @@ def note(offline: Iterable[int], *, is_left: bool) -> Tuple[str, ...]:
     who = f"vcpu {which}" if which.isdigit() else f"vcpus {which}"
     word = f"{who}: offline by their toolstack's word (cpu/N/availability in xenstore)"
     if is_left:
-        return (f"{word}, and left so; name them to start them all the same",)
+        return (f"{word}, and left so; name them to start them anyway",)
     return (f"{word}; an operating system that goes by that does not use them",)

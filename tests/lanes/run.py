@@ -22,8 +22,8 @@ from tests.lanes.stage import ROOT, Stage, log_of, report_of
 Tell = Callable[[str], None]
 _LOOK = 0.2
 _GRACE = 30.0
-_NICE = 5
-"""What stages leave to an emulated host, whose clock does not wait."""
+_NICE = 19
+"""Other stages give way to an emulated host, whose clock does not wait: a stage may have twenty processes."""
 _COUNT = re.compile(r"\[ *(\d+/\d+)\]$", re.MULTILINE)
 _TAIL = 2000
 

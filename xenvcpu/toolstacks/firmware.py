@@ -9,7 +9,7 @@ from xenvcpu.errors import DomainError
 _HVMLOADER = (
     "domain {}: an HVM guest begins with hvmloader, which starts the secondary vcpus itself: over one that is started"
     " already it panics (4.19 and later), or it resets it. Let it boot by itself, and start its vcpus with"
-    f" `xenvcpu start` once its firmware is done; {Allowance.FIRMWARE.option} does it all the same"
+    f" `xenvcpu start` once its firmware is done; {Allowance.FIRMWARE.option} starts it anyway"
 )
 
 
