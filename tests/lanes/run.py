@@ -9,10 +9,10 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Callable, Dict, List, Optional, Sequence
+from typing import IO, Callable, Dict, Iterator, List, Optional, Sequence
 
 from tests.lanes import result as results
 from tests.lanes.machine import Packages, pythons
@@ -79,6 +79,17 @@ class _Running:
         self.log.close()
 
 
+@contextmanager
+def _interrupts() -> Iterator[List[int]]:
+    """The interrupts that come meanwhile: none cuts off the start of a process, which nobody would end then."""
+    came: List[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: came.append(number))
+    try:
+        yield came
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 class Lanes:
     """Runs stages, so many at once.
 
@@ -104,8 +115,10 @@ class Lanes:
     def run(self, stages: Sequence[Stage]) -> List[Result]:
         """Runs all of them; the results are in the order in which they fell."""
         waiting, done = list(stages), []
-        try:
+        with _interrupts() as came, self._none_left():
             while waiting or self._running:
+                if came:
+                    raise KeyboardInterrupt
                 while len(self._running) < self._number:
                     ready = next(filter(self._packages.are_ready, waiting), None)
                     if ready is None:
@@ -118,7 +131,12 @@ class Lanes:
                     done.append(one.ended(one.process.returncode))
                     self._ended(done[-1])
                 self._progress(" | ".join(one.doing() for one in self._running) or "apt: installing packages")
-            return done
+        return done
+
+    @contextmanager
+    def _none_left(self) -> Iterator[None]:
+        try:
+            yield
         finally:
             for one in self._running:
                 one.interrupt()
