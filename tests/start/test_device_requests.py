@@ -58,7 +58,7 @@ class Guest:
 
 @pytest.fixture
 def guest() -> Iterator[Guest]:
-    made = Guest()
+    made = Guest(timeout=60)
     yield made
     made.host.close()
     assert made.libraries.leaks == {}
