@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ast
 import xml.etree.ElementTree as xml
 from collections import Counter
 from dataclasses import dataclass, field
@@ -13,6 +14,8 @@ from tests.lanes.stage import Stage
 
 CANNOT = 5
 """The exit code of `integration.lab`, `tests/fuzz` and `packaging/deb.sh` for "this host cannot"."""
+
+_WHOLE_FILE = "collection skipped"
 
 
 @dataclass
@@ -74,11 +77,19 @@ def _count(report: Path, result: Result) -> None:
     for case in xml.parse(report).getroot().iter("testcase"):
         skip = case.find("skipped")
         if skip is not None:
-            result.skips[str(skip.get("message")).splitlines()[0]] += 1
+            result.skips[_reason(skip)] += 1
         elif case.find("failure") is not None or case.find("error") is not None:
             result.failed += 1
         else:
             result.passed += 1
+
+
+def _reason(skip: xml.Element) -> str:
+    """Why a test was skipped; of a file that skips itself, pytest has the reason in a tuple: path, line, reason."""
+    message = str(skip.get("message"))
+    if message == _WHOLE_FILE and skip.text:
+        message = str(ast.literal_eval(skip.text)[2])
+    return message.splitlines()[0]
 
 
 def _why_not(stage: Stage, code: int, log: Path) -> str:

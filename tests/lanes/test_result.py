@@ -29,6 +29,12 @@ def test_tests_are_counted_and_skips_by_their_reason(folder: Path) -> None:
     assert (found.passed, found.failed, found.skips) == (1, 0, {"no libvirt here": 2})
 
 
+def test_a_file_that_skips_itself_says_why(folder: Path) -> None:
+    text = """('/t.py', 9, "Skipped: could not import 'libvirt'")"""
+    case = f'<testcase classname="" name="t"><skipped message="collection skipped">{text}</skipped></testcase>'
+    assert read(folder, 0, REPORT.format(case)).skips["Skipped: could not import 'libvirt'"] == 1
+
+
 @pytest.mark.parametrize("kind", ["failure", "error"])
 def test_a_failure_and_an_error_fail_the_stage(folder: Path, kind: str) -> None:
     assert read(folder, 1, REPORT.format(BAD.format(kind))).failed == 1
