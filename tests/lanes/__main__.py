@@ -19,7 +19,6 @@ from typing import Callable, List, Sequence
 
 from tests.lanes import closing, machine, run
 from tests.lanes.machine import Packages
-from tests.lanes.closing import requires_xen
 from tests.lanes.result import Result
 from tests.lanes.stage import Stage, UnknownStageError, chosen, stages
 
@@ -84,9 +83,7 @@ def main(argv: Sequence[str]) -> int:
     except KeyboardInterrupt:
         print("\ninterrupted")
         return 130
-    lacks_xen = requires_xen() and not any(result.has_booted_xen for result in results)
-    asked_for_xen = any(stage.emulates for stage in wanted)
-    return int(any(result.failed for result in results) or (lacks_xen and asked_for_xen))
+    return int(closing.lacks_xen(results) or any(result.failed for result in results))
 
 
 if __name__ == "__main__":

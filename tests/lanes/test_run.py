@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Dict, List, Set
 
 import pytest
+from integration.evidence import processes
 from tests.lanes.result import Result
 from tests.lanes.run import Lanes
 from tests.lanes.stage import Stage
@@ -69,19 +70,6 @@ def test_the_progress_is_pytests_count_or_what_was_printed_last(folder: Path, pr
     assert any(line.startswith("a ") and line.endswith(told) for line in lines), lines
 
 
-def has_ended(pid: int) -> bool:
-    """Whether a process ends by itself; one that nobody waits for stays as a zombie."""
-    stat = Path(f"/proc/{pid}/stat")
-    for _ in range(100):
-        try:
-            if stat.read_text().rsplit(")", 1)[1].split()[0] == "Z":
-                return True
-        except OSError:
-            return True
-        time.sleep(0.1)
-    return False
-
-
 def test_an_interrupt_leaves_nothing_running(folder: Path) -> None:
     pid = folder / "pid"
 
@@ -95,4 +83,4 @@ def test_an_interrupt_leaves_nothing_running(folder: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         lanes(1, {A: f"sleep 60 & echo $! >{pid}; wait"}, Installing(), [], []).run([A])
     thread.join()
-    assert has_ended(int(pid.read_text()))
+    assert processes.await_end([int(pid.read_text())], 10.0)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 from xenvcpu.abi import cpu_record
 from xenvcpu.abi.layout import Image
+from xenvcpu.abi.registers import EFER_SVME
 from xenvcpu.context.segment import SegmentAttributes
 from xenvcpu.errors import FormatError
 
@@ -25,7 +26,7 @@ _CONSOLE = re.compile(r"^[^\n(]{0,80}\(XEN\) ?(?:\[[^\]\n]{0,40}\] ?)?", re.MULT
 _HEX = r"(?:0x)?([0-9a-f]{1,16})\b"
 _GENERAL = dict(zip(cpu_record.GENERAL, cpu_record.GENERAL))
 _QEMU_PRESENT = 1 << 15
-_EFER_SVME, _VALID_EVENT = 1 << 12, 1 << 31
+_VALID_EVENT = 1 << 31
 _NEEDED = ("rip", "rflags", "cr0", "cr3", "cr4", "msr_efer", "cs_sel", "ss_sel", "tr_sel")
 _UNASKED = frozenset(("msr_flags", "msr_tsc_aux", "tsc", "pending_event", "error_code", "flags", "pad0"))
 """No dump need have these: each is as good as zero in a new vcpu."""
@@ -84,7 +85,7 @@ def _finish_vmcs(values: Values) -> None:
 def _finish_vmcb(values: Values) -> None:
     """EFER.SVME is Xen's own: the processor wants it there."""
     if "msr_efer" in values:
-        values["msr_efer"] &= ~_EFER_SVME
+        values["msr_efer"] &= ~EFER_SVME
 
 
 def _of_qemu(word: int) -> int:
